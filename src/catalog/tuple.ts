@@ -8,7 +8,7 @@
  * - integer: 0x14 plus or minus its length in bytes (0 to 7), then its magnitude, big-endian (ones' complement
  *   for negative ones). Safe integers only.
  */
-import { KV_KEY_BYTES_MAX, type KvRange, CatalogError } from "./kv.ts";
+import { CatalogError, KV_KEY_BYTES_MAX, type KvRange } from "./kv.ts";
 
 export type TupleElement = string | number | Uint8Array;
 export type Tuple = readonly TupleElement[];
