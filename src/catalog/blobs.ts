@@ -1,0 +1,213 @@
+/**
+ * The ledger of blobs and their copies. Every change to a blob's slots goes through here, so that what is kept beside
+ * the record (which copies a node holds, which slots want repair, which copies are to be deleted) is written in the
+ * same commit as the record itself.
+ */
+import { type Id, idBytes } from "../shared/ids.ts";
+import { blobKey, copyIndexKey, dyingKey, objectKey, repairKey } from "./keys.ts";
+import type { Kv, KvAtomic, KvEntry, KvKey } from "./kv.ts";
+import {
+  type Blob,
+  decodeBlob,
+  encodeBlob,
+  isReadable,
+  type Location,
+  type Slot,
+  wantsRepair,
+} from "./records/blob.ts";
+import { decodeRecord, encodeRecord } from "./records/codec.ts";
+import { encodeDying } from "./records/dying.ts";
+import { decodeVersion, encodeVersion, type Version } from "./records/version.ts";
+
+/**
+ * Where a blob's record was when the entry that tells so was written: inside the current version of an object, or
+ * nowhere else than in a record of its own. A blob only ever moves from the first to the second, so whoever looks
+ * for it asks for its own record first and follows this after.
+ */
+export type BlobHome =
+  | { readonly kind: "own" }
+  | { readonly kind: "inline"; readonly bucketId: Id; readonly key: string };
+
+/** A blob's record as found, with what a commit needs to change it. */
+export interface LocatedBlob {
+  readonly blob: Blob;
+  readonly home: BlobHome;
+  readonly entryKey: KvKey;
+  readonly entryVersion: number;
+  /** The version that holds the blob, where it is inline. */
+  readonly holder?: Version;
+}
+
+/** Kept for each copy under its node. */
+export interface CopyEntry {
+  readonly blobId: Id;
+  readonly slot: number;
+  readonly home: BlobHome;
+}
+
+/** Kept for each slot that wants repair. */
+export interface RepairEntry {
+  readonly home: BlobHome;
+  /** When the slot came to want repair; wall clock, for display. */
+  readonly sinceMs: number;
+  /** Repair leaves it alone before: a straggler may still bring the copy, or an attempt failed a moment ago. */
+  readonly notBeforeMs: number;
+  readonly attempts: number;
+}
+
+export interface RepairTiming {
+  readonly nowMs: number;
+  /** See RepairEntry.notBeforeMs. */
+  readonly notBeforeMs: number;
+}
+
+/** Enters the copies of a new blob. Its record itself is the caller's to write (inside a version, or by `setOwnBlob`). */
+export function enterCopies(atomic: KvAtomic, blob: Blob, home: BlobHome, timing: RepairTiming): void {
+  blob.slots.forEach((slot, number) => {
+    if (slot.location !== undefined) setCopy(atomic, slot.location, { blobId: blob.blobId, slot: number, home });
+    if (wantsRepair(slot)) setRepair(atomic, blob, number, { ...newRepair(timing), home });
+  });
+}
+
+/** Writes the record of a blob that is not inline. */
+export function setOwnBlob(atomic: KvAtomic, blob: Blob): void {
+  atomic.set(blobKey(blob.blobId), encodeBlob(blob));
+}
+
+/**
+ * Turns a blob into dying copies: takes its entries away and leaves its copies to be deleted after the grace time.
+ * The record itself is the caller's to remove.
+ */
+export function retireCopies(atomic: KvAtomic, blob: Blob): void {
+  const copies: Location[] = [];
+  blob.slots.forEach((slot, number) => {
+    if (slot.location !== undefined) {
+      copies.push(slot.location);
+      atomic.delete(copyIndexKey(slot.location.nodeUuid, slot.location.key));
+    }
+    if (wantsRepair(slot)) atomic.delete(repairKey(goodCopies(blob), blob.blobId, number));
+  });
+  if (copies.length > 0) {
+    atomic.set(dyingKey(blob.blobId), encodeDying({ kind: "copies", blobId: blob.blobId, copies }));
+  }
+}
+
+/** Finds a blob's record, `undefined` when the blob is dead. */
+export async function locateBlob(kv: Kv, blobId: Id, home: BlobHome): Promise<LocatedBlob | undefined> {
+  const keys = [blobKey(blobId)];
+  if (home.kind === "inline") keys.push(objectKey(home.bucketId, home.key));
+  // One snapshot: between two reads the blob could move from the one place to the other.
+  const [own, object] = await kv.getMany(keys);
+  if (own !== undefined) return locatedOwn(own);
+  if (object === undefined || home.kind !== "inline") return undefined;
+  const holder = decodeVersion(object.value);
+  if (holder.content.kind !== "inline" || holder.content.blob.blobId !== blobId) return undefined;
+  return { blob: holder.content.blob, home, entryKey: object.key, entryVersion: object.version, holder };
+}
+
+/** A blob's own record as read. */
+export function locatedOwn(entry: KvEntry): LocatedBlob {
+  return { blob: decodeBlob(entry.value), home: { kind: "own" }, entryKey: entry.key, entryVersion: entry.version };
+}
+
+/**
+ * Changes the slots of a blob: the record, provided that it is still as it was found, and all entries beside it.
+ * Copies that no slot points to any more are left dying under `replacedId`, an id made for the purpose.
+ */
+export function changeSlots(
+  atomic: KvAtomic,
+  located: LocatedBlob,
+  slots: readonly Slot[],
+  timing: RepairTiming & { readonly replacedId: Id; readonly attempts?: ReadonlyMap<number, number> },
+): void {
+  const before = located.blob;
+  const after: Blob = { ...before, slots };
+  atomic.check(located.entryKey, located.entryVersion);
+  atomic.set(located.entryKey, encodeLocated(located, after));
+
+  const kept = new Set(slots.flatMap((slot) => (slot.location === undefined ? [] : [placeOf(slot.location)])));
+  const replaced: Location[] = [];
+  before.slots.forEach((slot, number) => {
+    if (wantsRepair(slot)) atomic.delete(repairKey(goodCopies(before), before.blobId, number));
+    if (slot.location !== undefined && !kept.has(placeOf(slot.location))) {
+      replaced.push(slot.location);
+      atomic.delete(copyIndexKey(slot.location.nodeUuid, slot.location.key));
+    }
+  });
+  slots.forEach((slot, number) => {
+    const entry: CopyEntry = { blobId: before.blobId, slot: number, home: located.home };
+    if (slot.location !== undefined) setCopy(atomic, slot.location, entry);
+    if (wantsRepair(slot)) {
+      const attempts = timing.attempts?.get(number) ?? 0;
+      setRepair(atomic, after, number, { ...newRepair(timing), attempts, home: located.home });
+    }
+  });
+  if (replaced.length > 0) {
+    atomic.set(dyingKey(timing.replacedId), encodeDying({ kind: "copies", blobId: before.blobId, copies: replaced }));
+  }
+}
+
+/** Copies that are on record as good; how urgently the others are wanted. */
+export function goodCopies(blob: Blob): number {
+  return blob.slots.filter((slot) => isReadable(slot) && slot.state !== "unverified").length;
+}
+
+function encodeLocated(located: LocatedBlob, blob: Blob): Buffer {
+  const { holder } = located;
+  if (holder === undefined) return encodeBlob(blob);
+  return encodeVersion({ ...holder, content: { kind: "inline", blob } });
+}
+
+function placeOf(location: Location): string {
+  return `${location.nodeUuid}/${location.key}`;
+}
+
+function newRepair(timing: RepairTiming): Omit<RepairEntry, "home"> {
+  return { sinceMs: timing.nowMs, notBeforeMs: timing.notBeforeMs, attempts: 0 };
+}
+
+function setCopy(atomic: KvAtomic, location: Location, entry: CopyEntry): void {
+  atomic.set(copyIndexKey(location.nodeUuid, location.key), encodeCopyEntry(entry));
+}
+
+function setRepair(atomic: KvAtomic, blob: Blob, slot: number, entry: RepairEntry): void {
+  atomic.set(repairKey(goodCopies(blob), blob.blobId, slot), encodeRepairEntry(entry));
+}
+
+const COPY_FORMAT = 1;
+const REPAIR_FORMAT = 1;
+
+function homeFields(home: BlobHome): null | [Uint8Array, string] {
+  return home.kind === "own" ? null : [idBytes(home.bucketId), home.key];
+}
+
+function homeOf(fields: { bucketId: Id; key: string } | undefined): BlobHome {
+  return fields === undefined ? { kind: "own" } : { kind: "inline", ...fields };
+}
+
+export function encodeCopyEntry(entry: CopyEntry): Buffer {
+  return encodeRecord(COPY_FORMAT, [idBytes(entry.blobId), entry.slot, homeFields(entry.home)]);
+}
+
+export function decodeCopyEntry(value: Uint8Array): CopyEntry {
+  const reader = decodeRecord("copy", value, COPY_FORMAT);
+  return {
+    blobId: reader.id(),
+    slot: reader.int(),
+    home: homeOf(reader.optional((home) => ({ bucketId: home.id(), key: home.string() }))),
+  };
+}
+
+export function encodeRepairEntry(entry: RepairEntry): Buffer {
+  return encodeRecord(REPAIR_FORMAT, [homeFields(entry.home), entry.sinceMs, entry.notBeforeMs, entry.attempts]);
+}
+
+export function decodeRepairEntry(value: Uint8Array): RepairEntry {
+  const reader = decodeRecord("repair", value, REPAIR_FORMAT);
+  return {
+    home: homeOf(reader.optional((home) => ({ bucketId: home.id(), key: home.string() }))),
+    sinceMs: reader.int(),
+    notBeforeMs: reader.int(),
+    attempts: reader.int(),
+  };
+}

@@ -1,0 +1,90 @@
+/**
+ * Every key of the catalog, in one place. The first element names the kind of record; buckets and blobs come next,
+ * so that ranges split cleanly where a distributed engine lies underneath.
+ */
+import type { CopyKey } from "../nodes/storage-node.ts";
+import { type Id, idBytes, idFromBytes } from "../shared/ids.ts";
+import type { KvKey, KvRange } from "./kv.ts";
+import { copyKeyBytes, copyKeyFromBytes } from "./records/copy-key.ts";
+import { pack, prefixRange, stringPrefixRange, unpack } from "./tuple.ts";
+
+export const clusterKey = (): KvKey => pack(["cluster"]);
+export const topologyKey = (): KvKey => pack(["topology"]);
+export const nodeKey = (uuid: Id): KvKey => pack(["node", idBytes(uuid)]);
+export const nodesRange = (): KvRange => prefixRange(["node"]);
+
+export const sessionKey = (session: number): KvKey => pack(["session", session]);
+export const sessionsRange = (): KvRange => prefixRange(["session"]);
+
+export const bucketKey = (name: string): KvKey => pack(["bucket", name]);
+export const bucketsRange = (): KvRange => prefixRange(["bucket"]);
+
+/** The current version of an object. */
+export const objectKey = (bucketId: Id, key: string): KvKey => pack(["object", idBytes(bucketId), key]);
+/** The current versions of a bucket whose keys begin with `prefix`. */
+export const objectsRange = (bucketId: Id, prefix: string): KvRange =>
+  stringPrefixRange(["object", idBytes(bucketId)], prefix);
+/** The object key in a packed key of `objectKey`. */
+export const keyOfObject = (packed: KvKey): string => stringAt(packed, 2);
+
+export const uploadKey = (bucketId: Id, key: string, uploadId: Id): KvKey =>
+  pack(["upload", idBytes(bucketId), key, idBytes(uploadId)]);
+export const uploadsRange = (bucketId: Id, prefix: string): KvRange =>
+  stringPrefixRange(["upload", idBytes(bucketId)], prefix);
+
+/** A part of an upload, or of the manifest that the upload became. */
+export const partKey = (manifestId: Id, partNumber: number): KvKey => pack(["part", idBytes(manifestId), partNumber]);
+export const partsRange = (manifestId: Id): KvRange => prefixRange(["part", idBytes(manifestId)]);
+/** Counts the parts ever committed to an upload, so that completing it notices one that came in between. */
+export const partCounterKey = (uploadId: Id): KvKey => pack(["part-counter", idBytes(uploadId)]);
+export const manifestKey = (manifestId: Id, page: number): KvKey => pack(["manifest", idBytes(manifestId), page]);
+export const manifestRange = (manifestId: Id): KvRange => prefixRange(["manifest", idBytes(manifestId)]);
+
+/** A blob with a record of its own. */
+export const blobKey = (blobId: Id): KvKey => pack(["blob", idBytes(blobId)]);
+/** That `owner` (a version or a part) refers to `target` (a blob or a manifest). */
+export const referenceKey = (target: Id, owner: Id): KvKey => pack(["ref", idBytes(target), idBytes(owner)]);
+export const referencesRange = (target: Id): KvRange => prefixRange(["ref", idBytes(target)]);
+
+/** That a slot of a blob has its copy on a node, under a key. */
+export const copyIndexKey = (nodeUuid: Id, key: CopyKey): KvKey => pack(["copy", idBytes(nodeUuid), copyKeyBytes(key)]);
+export const copiesRange = (nodeUuid: Id): KvRange => prefixRange(["copy", idBytes(nodeUuid)]);
+export const copyKeyOfIndex = (packed: KvKey): CopyKey => copyKeyFromBytes(bytesAt(packed, 2));
+
+/** A slot that wants repair; those with the fewest good copies sort first. */
+export const repairKey = (goodCopies: number, blobId: Id, slot: number): KvKey =>
+  pack(["repair", goodCopies, idBytes(blobId), slot]);
+export const repairRange = (): KvRange => prefixRange(["repair"]);
+export function partsOfRepairKey(packed: KvKey): { goodCopies: number; blobId: Id; slot: number } {
+  const tuple = unpack(packed);
+  const [goodCopies, blobId, slot] = [tuple[1], tuple[2], tuple[3]];
+  if (typeof goodCopies !== "number" || !(blobId instanceof Uint8Array) || typeof slot !== "number") {
+    throw new TypeError("not a repair key");
+  }
+  return { goodCopies, blobId: idFromBytes(blobId), slot };
+}
+
+export const dyingKey = (id: Id): KvKey => pack(["dying", idBytes(id)]);
+export const dyingRange = (): KvRange => prefixRange(["dying"]);
+
+/** A deletion that a node has still to carry out. */
+export const pendingDeleteKey = (nodeUuid: Id, key: CopyKey): KvKey =>
+  pack(["pending-delete", idBytes(nodeUuid), copyKeyBytes(key)]);
+export const pendingDeletesRange = (nodeUuid: Id): KvRange => prefixRange(["pending-delete", idBytes(nodeUuid)]);
+export const copyKeyOfPendingDelete = (packed: KvKey): CopyKey => copyKeyFromBytes(bytesAt(packed, 2));
+
+/** Counters `[objects, bytes]` of a bucket; sharded, because a hot counter is where commits would queue. */
+export const usageKey = (bucketId: Id, shard: number): KvKey => pack(["usage", idBytes(bucketId), shard]);
+export const usageRange = (bucketId: Id): KvRange => prefixRange(["usage", idBytes(bucketId)]);
+
+function stringAt(packed: KvKey, index: number): string {
+  const element = unpack(packed)[index];
+  if (typeof element !== "string") throw new TypeError(`element ${index} of a catalog key is no string`);
+  return element;
+}
+
+function bytesAt(packed: KvKey, index: number): Uint8Array {
+  const element = unpack(packed)[index];
+  if (!(element instanceof Uint8Array)) throw new TypeError(`element ${index} of a catalog key is no byte string`);
+  return element;
+}

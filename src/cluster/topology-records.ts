@@ -1,0 +1,106 @@
+/**
+ * The topology as the catalog keeps it: one record for the domains and the policy, one for each node.
+ */
+import { decodeRecord, encodeRecord } from "../catalog/records/codec.ts";
+import type { DiskType, HandoffScope, Topology, TopologyNode } from "../placement/topology.ts";
+import { idBytes } from "../shared/ids.ts";
+
+/** A node as it is kept: its write generation is the version of its entry. */
+export type NodeRecord = Omit<TopologyNode, "writeGeneration">;
+
+const NODE_FORMAT = 1;
+
+export function encodeNode(node: NodeRecord): Buffer {
+  return encodeRecord(NODE_FORMAT, [
+    idBytes(node.uuid),
+    node.name,
+    node.domain,
+    node.homeDomain,
+    node.weight,
+    node.acceptsWrites,
+    node.physicalStorageId,
+    node.host,
+    node.rack ?? null,
+    node.diskType,
+  ]);
+}
+
+const DISK_TYPES: readonly DiskType[] = ["ssd", "hdd", "nvme", "unknown"];
+
+export function decodeNode(value: Uint8Array): NodeRecord {
+  const reader = decodeRecord("node", value, NODE_FORMAT);
+  const node = {
+    uuid: reader.id(),
+    name: reader.string(),
+    domain: reader.string(),
+    homeDomain: reader.string(),
+    weight: reader.int(),
+    acceptsWrites: reader.bool(),
+    physicalStorageId: reader.string(),
+    host: reader.string(),
+  };
+  const rack = reader.optionalString();
+  const diskType = reader.oneOf(DISK_TYPES);
+  return rack === undefined ? { ...node, diskType } : { ...node, rack, diskType };
+}
+
+/** The topology without its nodes, which have records of their own. */
+export type TopologyRecord = Omit<Topology, "nodes">;
+
+const TOPOLOGY_FORMAT = 1;
+
+export function encodeTopology(topology: TopologyRecord): Buffer {
+  const { replication } = topology;
+  return encodeRecord(TOPOLOGY_FORMAT, [
+    topology.epoch,
+    topology.virtualNodesPerNode,
+    topology.domains.map((domain) => [
+      domain.name,
+      domain.role,
+      domain.minNodes,
+      domain.replicaCount,
+      domain.acceptsWrites,
+    ]),
+    [
+      replication.factor,
+      replication.quorum,
+      replication.domainChoice,
+      replication.degradedWrite.enabled,
+      replication.degradedWrite.minReplicas,
+      replication.degradedWrite.handoff,
+    ],
+  ]);
+}
+
+const ROLES = ["active", "standby"] as const;
+const DOMAIN_CHOICES = ["hash", "priority"] as const;
+const HANDOFF_SCOPES: readonly HandoffScope[] = ["any", "active", "none"];
+
+export function decodeTopology(value: Uint8Array): TopologyRecord {
+  const reader = decodeRecord("topology", value, TOPOLOGY_FORMAT);
+  const epoch = reader.int();
+  const virtualNodesPerNode = reader.int();
+  const domains = reader.list((domain) => ({
+    name: domain.string(),
+    role: domain.oneOf(ROLES),
+    minNodes: domain.int(),
+    replicaCount: domain.int(),
+    acceptsWrites: domain.bool(),
+  }));
+  const policy = reader.nested();
+  return {
+    epoch,
+    virtualNodesPerNode,
+    domains,
+    replication: {
+      factor: policy.int(),
+      quorum: policy.int(),
+      domainChoice: policy.oneOf(DOMAIN_CHOICES),
+      degradedWrite: {
+        enabled: policy.bool(),
+        minReplicas: policy.int(),
+        handoff: policy.oneOf(HANDOFF_SCOPES),
+      },
+    },
+  };
+}
