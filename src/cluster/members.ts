@@ -23,7 +23,7 @@ export interface Member {
   readonly node: StorageNode;
   readonly state: NodeState;
   /** Why it is not online, for an operator. */
-  readonly reason?: string;
+  readonly reason: string | undefined;
   /** Wall clock of the last change of state. */
   readonly sinceMs: number;
   /** 0 (idle) to 1: see placement/score.ts. */

@@ -6,7 +6,12 @@ import type { DiskType, HandoffScope, Topology, TopologyNode } from "../placemen
 import { idBytes } from "../shared/ids.ts";
 
 /** A node as it is kept: its write generation is the version of its entry. */
-export type NodeRecord = Omit<TopologyNode, "writeGeneration">;
+export interface NodeRecord extends Omit<TopologyNode, "writeGeneration"> {
+  /** Whether it passed admission and carries our identity: one that carries none later was replaced. */
+  readonly admitted: boolean;
+  /** Whether the configuration names it. One that it does not name any more keeps its record with its copies. */
+  readonly configured: boolean;
+}
 
 const NODE_FORMAT = 1;
 
@@ -22,6 +27,8 @@ export function encodeNode(node: NodeRecord): Buffer {
     node.host,
     node.rack ?? null,
     node.diskType,
+    node.admitted,
+    node.configured,
   ]);
 }
 
@@ -40,8 +47,8 @@ export function decodeNode(value: Uint8Array): NodeRecord {
     host: reader.string(),
   };
   const rack = reader.optionalString();
-  const diskType = reader.oneOf(DISK_TYPES);
-  return rack === undefined ? { ...node, diskType } : { ...node, rack, diskType };
+  const rest = { diskType: reader.oneOf(DISK_TYPES), admitted: reader.bool(), configured: reader.bool() };
+  return rack === undefined ? { ...node, ...rest } : { ...node, rack, ...rest };
 }
 
 /** The topology without its nodes, which have records of their own. */

@@ -1,7 +1,4 @@
-/**
- * Where the copies of a new blob go. Pure: decides from the topology, its rings and what is known of the nodes'
- * state; the writer carries it out.
- */
+/** Where the copies of a new blob go: what `Placement` decides and the writer carries out. */
 import type { Id } from "../shared/ids.ts";
 
 /** One planned copy. */
@@ -9,9 +6,10 @@ export interface PlannedSlot {
   /** The fault domain that the copy belongs to. */
   readonly domain: string;
   /**
-   * Nodes of that domain that may hold it, the preferred one first, the stand-ins after it. Empty when the domain has
-   * no node that accepts writes. A slot's candidates may stand in other slots' lists as well; the writer takes each
-   * node at most once (see `compatible`).
+   * Nodes of that domain that may hold it, the preferred one first, at most STAND_INS_MAX stand-ins after it. The first
+   * candidates of all slots may hold their copies together; a stand-in may stand in other slots' lists as well and has
+   * to be checked against the nodes taken by then (see `nextCandidate`). Empty when the domain has no node that accepts
+   * writes and goes with those of the other slots.
    */
   readonly candidates: readonly Id[];
 }
@@ -19,7 +17,10 @@ export interface PlannedSlot {
 export interface PlacementPlan {
   /** One for each copy that the policy wants, domains in the order in which they were chosen. */
   readonly slots: readonly PlannedSlot[];
-  /** Nodes for hand-off copies, the preferred one first, as the policy's scope allows; none of a slot's own domain comes before the others. */
+  /**
+   * Nodes for hand-off copies, the preferred one first, as the policy's scope allows: those of active domains that hold
+   * no slot, then of standby, then of the slots' own domains. Found out when first asked for, since most writes never do.
+   */
   readonly handoff: readonly Id[];
 }
 

@@ -14,12 +14,15 @@ export type Dying =
   /** A part whose references are to be dropped. */
   | { readonly kind: "part"; readonly partId: Id; readonly extents: readonly Extent[] }
   /** A manifest, or an aborted upload, whose parts are to be dropped one after the other. */
-  | { readonly kind: "manifest"; readonly manifestId: Id };
+  | { readonly kind: "manifest"; readonly manifestId: Id }
+  /** A deleted bucket whose unfinished uploads and counters are to be dropped. */
+  | { readonly kind: "bucket"; readonly bucketId: Id };
 
 const DYING_FORMAT = 1;
 const DYING_COPIES = 0;
 const DYING_PART = 1;
 const DYING_MANIFEST = 2;
+const DYING_BUCKET = 3;
 
 export function encodeDying(dying: Dying): Buffer {
   return encodeRecord(DYING_FORMAT, dyingFields(dying));
@@ -37,6 +40,8 @@ function dyingFields(dying: Dying): Field[] {
       ];
     case "manifest":
       return [DYING_MANIFEST, idBytes(dying.manifestId)];
+    case "bucket":
+      return [DYING_BUCKET, idBytes(dying.bucketId)];
   }
 }
 
@@ -54,6 +59,8 @@ export function decodeDying(value: Uint8Array): Dying {
       };
     case DYING_MANIFEST:
       return { kind: "manifest", manifestId: reader.id() };
+    case DYING_BUCKET:
+      return { kind: "bucket", bucketId: reader.id() };
     default:
       throw reader.fail("a kind that this version does not know");
   }

@@ -1,0 +1,146 @@
+/**
+ * The catalog as one gateway process uses it: the store, the cluster's name, and the session under which every
+ * commit of the process is made.
+ */
+
+import type { Clock } from "../shared/clock.ts";
+import type { Id, IdSource } from "../shared/ids.ts";
+import { clusterKey, sessionKey, sessionsRange } from "./keys.ts";
+import {
+  CatalogError,
+  type Kv,
+  type KvAtomic,
+  type KvCommitResult,
+  type KvEntry,
+  type KvKey,
+  type KvRange,
+} from "./kv.ts";
+import {
+  type Cluster,
+  decodeCluster,
+  decodeSession,
+  encodeCluster,
+  encodeSession,
+  type Session,
+} from "./records/cluster.ts";
+import { SESSION_MAX } from "./records/copy-key.ts";
+import { unpack } from "./tuple.ts";
+
+/** Entries that a walk reads at a time. */
+const WALK_PAGE = 500;
+/** How often a commit is tried again after another one came first, before the caller is told to try later. */
+export const COMMIT_ATTEMPTS_MAX = 32;
+
+export interface Catalog {
+  readonly kv: Kv;
+  readonly clusterId: Id;
+  /** Number of this process's session; part of the key of every copy that it writes. */
+  readonly session: number;
+  /** Begins a commit of this session. */
+  begin(): KvAtomic;
+  /**
+   * Commits what `begin` began.
+   * @throws SessionEndedError when another process ended our session; CatalogError
+   */
+  commit(atomic: KvAtomic): Promise<KvCommitResult>;
+}
+
+/** Another process took this one for dead and ended its session. It can commit nothing more and has to stop. */
+export class SessionEndedError extends Error {
+  constructor() {
+    super("the session of this process was ended by another");
+    this.name = "SessionEndedError";
+  }
+}
+
+/**
+ * Opens a session on the store, creating the cluster's records in an empty one.
+ * @throws CatalogError
+ */
+export async function openCatalog(
+  kv: Kv,
+  deps: { readonly clock: Clock; readonly ids: IdSource; readonly host: string; readonly pid: number },
+): Promise<Catalog> {
+  const cluster = await readOrCreateCluster(kv, deps);
+  const { session, version } = await startSession(kv, deps);
+  const ownKey = sessionKey(session);
+  return {
+    kv,
+    clusterId: cluster.clusterId,
+    session,
+    begin: () => kv.atomic().check(ownKey, version),
+    async commit(atomic) {
+      const result = await atomic.commit();
+      if (!result.committed && Buffer.compare(result.failed, ownKey) === 0) throw new SessionEndedError();
+      return result;
+    },
+  };
+}
+
+/**
+ * Ends every session but our own, which is right only for a store that one process uses at a time. Whatever those
+ * processes were about to commit can no longer be committed, and what they left on nodes is orphaned.
+ */
+export async function endOtherSessions(catalog: Catalog): Promise<void> {
+  for await (const entry of walk(catalog.kv, sessionsRange())) {
+    const session = decodeSession(entry.value);
+    if (session.state === "ended" || sessionOfKey(entry.key) === catalog.session) continue;
+    const ended = encodeSession({ ...session, state: "ended" });
+    await catalog.commit(catalog.begin().check(entry.key, entry.version).set(entry.key, ended));
+  }
+}
+
+/** Sessions that were ended and whose orphans are still to be collected, oldest first. */
+export async function endedSessions(kv: Kv): Promise<number[]> {
+  const ended: number[] = [];
+  for await (const entry of walk(kv, sessionsRange())) {
+    if (decodeSession(entry.value).state === "ended") ended.push(sessionOfKey(entry.key));
+  }
+  return ended;
+}
+
+/** Reads a range from its start to its end, a page at a time; each page is consistent, the walk is not. */
+export async function* walk(kv: Kv, range: KvRange, pageSize = WALK_PAGE): AsyncGenerator<KvEntry, void, undefined> {
+  let start = range.start;
+  for (;;) {
+    const page = await kv.list({ start, end: range.end }, { limit: pageSize });
+    yield* page;
+    const last = page.at(-1);
+    if (last === undefined || page.length < pageSize) return;
+    start = Buffer.concat([last.key, Buffer.of(0)]);
+  }
+}
+
+function sessionOfKey(key: KvKey): number {
+  const session = unpack(key)[1];
+  if (typeof session !== "number") throw new TypeError("not a session key");
+  return session;
+}
+
+async function readOrCreateCluster(kv: Kv, deps: { clock: Clock; ids: IdSource }): Promise<Cluster> {
+  for (let attempt = 0; attempt < COMMIT_ATTEMPTS_MAX; attempt++) {
+    const entry = await kv.get(clusterKey());
+    if (entry !== undefined) return decodeCluster(entry.value);
+    const cluster = { clusterId: deps.ids.next(), createdAtMs: deps.clock.nowMs() };
+    const result = await kv.atomic().check(clusterKey(), null).set(clusterKey(), encodeCluster(cluster)).commit();
+    if (result.committed) return cluster;
+  }
+  throw new CatalogError("unavailable", "the cluster's record could not be created");
+}
+
+async function startSession(
+  kv: Kv,
+  deps: { clock: Clock; host: string; pid: number },
+): Promise<{ session: number; version: number }> {
+  const record: Session = { startedAtMs: deps.clock.nowMs(), host: deps.host, pid: deps.pid, state: "live" };
+  for (let attempt = 0; attempt < COMMIT_ATTEMPTS_MAX; attempt++) {
+    // The last session is always kept, ended or not, so that its number is never given out again.
+    const [last] = await kv.list(sessionsRange(), { limit: 1, reverse: true });
+    const session = last === undefined ? 1 : sessionOfKey(last.key) + 1;
+    if (session > SESSION_MAX) throw new CatalogError("unavailable", "all session numbers are used up");
+    const key = sessionKey(session);
+    const result = await kv.atomic().check(key, null).set(key, encodeSession(record)).commit();
+    if (result.committed) return { session, version: result.version };
+  }
+  throw new CatalogError("unavailable", "no session could be started");
+}

@@ -1,0 +1,88 @@
+/**
+ * What a failed LMDB transaction means to those who waited for it.
+ *
+ * LMDB makes the pages durable before it writes the meta page that points to them. Until then a failure (a full disk, an
+ * I/O error) leaves the last transaction in place and the store usable. A failure on the meta page itself leaves open
+ * which of the two a later reader of the file will find; LMDB then refuses everything (MDB_PANIC), and lmdb-js would
+ * wait for ever on the next transaction. So the store is asked once after every failure, and given up if it refuses.
+ */
+import { statfsSync } from "node:fs";
+import { constants } from "node:os";
+import type { RootDatabase } from "lmdb";
+import { CatalogError } from "../kv.ts";
+import { HEADER_KEY } from "./stored-entry.ts";
+
+const MDB_MAP_FULL = -30792;
+const FULL_CODES: readonly number[] = [
+  MDB_MAP_FULL,
+  constants.errno.ENOSPC,
+  constants.errno.EDQUOT,
+  constants.errno.EFBIG,
+];
+/** With less room than this on the disk, a short write is taken to be for want of room. */
+const SHORT_WRITE_ROOM_BYTES = 1024 * 1024;
+
+export interface FailedTransaction {
+  /** Whether a part of the transaction has been committed. */
+  readonly partial: boolean;
+  readonly cause: unknown;
+  /** LMDB's or the operating system's error number, where there is one. */
+  readonly code: number | undefined;
+}
+
+export interface Judgement {
+  /** For the commits of the transaction. */
+  readonly refusal: CatalogError;
+  /** For every later call, when the store can no longer be used. */
+  readonly broken?: CatalogError;
+}
+
+export function judgeFailure(
+  db: RootDatabase<Buffer, Uint8Array>,
+  folder: string,
+  failed: FailedTransaction,
+): Judgement {
+  const options = { cause: failed.cause };
+  if (failed.partial || !isUsable(db)) {
+    return {
+      refusal: new CatalogError("unknown-outcome", "the catalog store failed while it was committing", options),
+      broken: new CatalogError("unavailable", "the catalog store has failed and must be opened again", options),
+    };
+  }
+  if (isFull(folder, failed.code))
+    return { refusal: new CatalogError("full", "the disk of the catalog is full", options) };
+  return { refusal: new CatalogError("unavailable", "the catalog store could not write", options) };
+}
+
+/** The error number behind what a transaction of lmdb-js was rejected with. */
+export async function commitFailureCode(error: unknown): Promise<number | undefined> {
+  if (typeof error !== "object" || error === null) return undefined;
+  if ("code" in error && typeof error.code === "number") return error.code;
+  // Rejected with the cause; unhandled, it would end the process.
+  if (!("commitError" in error)) return undefined;
+  try {
+    await error.commitError;
+    return undefined;
+  } catch (cause) {
+    return commitFailureCode(cause);
+  }
+}
+
+function isUsable(db: RootDatabase<Buffer, Uint8Array>): boolean {
+  try {
+    db.resetReadTxn();
+    db.getBinaryFast(HEADER_KEY);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function isFull(folder: string, code: number | undefined): boolean {
+  if (code === undefined) return false;
+  if (FULL_CODES.includes(code)) return true;
+  if (code !== constants.errno.EIO) return false;
+  // What the disk took only a part of, LMDB reports as EIO.
+  const { bavail, bsize } = statfsSync(folder);
+  return bavail * bsize < SHORT_WRITE_ROOM_BYTES;
+}

@@ -1,0 +1,197 @@
+/**
+ * Writes commits to LMDB in groups: whatever has come in while one transaction is being made durable goes into the
+ * next, which costs one sync however many commits it holds.
+ *
+ * A transaction of lmdb-js is a callback, run while the one write transaction is open. When it has returned, a thread
+ * writes and syncs the pages, then writes and syncs the meta page; only then can a reader see any of it, and only then
+ * does the promise resolve. What a callback throws does not undo what it has put. So everything that can be refused is
+ * refused before the first put of a commit, and what is left to throw are LMDB's own errors, which spoil the
+ * transaction: LMDB then refuses to commit it.
+ */
+import type { RootDatabase } from "lmdb";
+import { CatalogError, type KvCommitResult } from "../kv.ts";
+import { addToCounters, type KvCheck, type KvCommitRequest, type KvMutation, valueBytes } from "../kv-atomic.ts";
+import { commitFailureCode, type FailedTransaction, judgeFailure } from "./failures.ts";
+import { encodeEntry, encodeHeader, HEADER_KEY, valueOfEntry, versionOfEntry } from "./stored-entry.ts";
+import { usedBytes } from "./usage.ts";
+
+/** Most commits in one transaction: its callback runs on the main thread, about 5 us a commit. */
+const BATCH_COMMITS_MAX = 512;
+/** A transaction takes no further commit once it holds this many bytes of values. */
+const BATCH_VALUE_BYTES_MAX = 8 * 1024 * 1024;
+/** Most commits that wait for a transaction; more are refused. */
+const WAITING_COMMITS_MAX = 16_384;
+
+export interface GroupCommitOptions {
+  readonly db: RootDatabase<Buffer, Uint8Array>;
+  readonly folder: string;
+  /** While more bytes than this are in use, only commits that delete are accepted. */
+  readonly bytesMax: number;
+  /** The version of the last commit. */
+  readonly version: number;
+}
+
+interface WaitingCommit {
+  readonly request: KvCommitRequest;
+  readonly resolve: (result: KvCommitResult) => void;
+  readonly reject: (error: CatalogError) => void;
+  /** What it will be answered once its transaction is durable. */
+  answer?: KvCommitResult | CatalogError;
+}
+
+export class GroupCommit {
+  readonly #db: RootDatabase<Buffer, Uint8Array>;
+  readonly #folder: string;
+  readonly #bytesMax: number;
+  #version: number;
+  #waiting: WaitingCommit[] = [];
+  #working: Promise<void> | undefined;
+  #broken: CatalogError | undefined;
+
+  constructor(options: GroupCommitOptions) {
+    this.#db = options.db;
+    this.#folder = options.folder;
+    this.#bytesMax = options.bytesMax;
+    this.#version = options.version;
+  }
+
+  /** Resolves once the commit is durable, or a check has failed. @throws CatalogError */
+  commit(request: KvCommitRequest): Promise<KvCommitResult> {
+    return new Promise((resolve, reject) => {
+      if (this.#broken !== undefined) {
+        reject(this.#broken);
+      } else if (this.#waiting.length >= WAITING_COMMITS_MAX) {
+        reject(new CatalogError("unavailable", "too many catalog commits are waiting"));
+      } else {
+        this.#waiting.push({ request, resolve, reject });
+        this.#working ??= this.#work();
+      }
+    });
+  }
+
+  /** Resolves when no commit is under way or waiting. */
+  async idle(): Promise<void> {
+    await this.#working;
+  }
+
+  async #work(): Promise<void> {
+    while (this.#waiting.length > 0) await this.#writeBatch();
+    this.#working = undefined;
+  }
+
+  async #writeBatch(): Promise<void> {
+    let batch: WaitingCommit[] = [];
+    // Taken only when the transaction is open, so that what came in until then goes along.
+    const failure = await this.#transact(() => {
+      batch = this.#takeBatch();
+      return batch;
+    });
+    if (failure === undefined) {
+      for (const commit of batch) answer(commit);
+      return;
+    }
+    if (failure.kind === "full" && batch.length > 1) {
+      // What was too much together may fit alone, above all the deletes that make room.
+      for (const commit of batch) await this.#writeAlone(commit);
+      return;
+    }
+    if (batch.length === 0) batch = this.#takeBatch();
+    for (const commit of batch) commit.reject(failure);
+  }
+
+  async #writeAlone(commit: WaitingCommit): Promise<void> {
+    const failure = this.#broken ?? (await this.#transact(() => [commit]));
+    if (failure === undefined) answer(commit);
+    else commit.reject(failure);
+  }
+
+  #takeBatch(): WaitingCommit[] {
+    let count = 0;
+    let bytes = 0;
+    for (const commit of this.#waiting) {
+      if (count === BATCH_COMMITS_MAX || bytes >= BATCH_VALUE_BYTES_MAX) break;
+      count += 1;
+      for (const mutation of commit.request.mutations) bytes += valueBytes(mutation);
+    }
+    return this.#waiting.splice(0, count);
+  }
+
+  /** Runs one transaction over the commits that `take` gives it; answers why it failed, if it did. */
+  async #transact(take: () => readonly WaitingCommit[]): Promise<CatalogError | undefined> {
+    let version = this.#version;
+    let thrown: unknown;
+    try {
+      await this.#db.transaction(() => {
+        try {
+          version = this.#apply(take());
+        } catch (error) {
+          thrown = error;
+          throw error;
+        }
+      });
+      this.#version = version;
+      return undefined;
+    } catch (error) {
+      const failed: FailedTransaction = {
+        // The transaction was committed although its callback threw: a part of it is in the store.
+        partial: thrown !== undefined && error === thrown,
+        cause: thrown ?? error,
+        code: await commitFailureCode(thrown ?? error),
+      };
+      const { refusal, broken } = judgeFailure(this.#db, this.#folder, failed);
+      this.#broken ??= broken;
+      return refusal;
+    }
+  }
+
+  /** Within a transaction: applies every commit whose checks hold. Returns the version of the last one. */
+  #apply(batch: readonly WaitingCommit[]): number {
+    let version = this.#version;
+    const full = usedBytes(this.#db) > this.#bytesMax;
+    for (const commit of batch) {
+      const { checks, mutations } = commit.request;
+      const failed = checks.find((check) => !this.#holds(check));
+      if (failed !== undefined) {
+        commit.answer = { committed: false, failed: failed.kind === "version" ? failed.key : failed.range.start };
+      } else if (full && mutations.some((mutation) => mutation.kind !== "delete")) {
+        commit.answer = new CatalogError("full", "the catalog has reached the size that it is limited to");
+      } else {
+        version += 1;
+        for (const mutation of mutations) this.#mutate(mutation, version);
+        commit.answer = { committed: true, version };
+      }
+    }
+    if (version !== this.#version) this.#db.putSync(HEADER_KEY, encodeHeader(version));
+    return version;
+  }
+
+  #holds(check: KvCheck): boolean {
+    if (check.kind === "version") {
+      const stored = this.#db.getBinaryFast(check.key);
+      return (stored === undefined ? null : versionOfEntry(stored)) === check.version;
+    }
+    for (const _key of this.#db.getKeys({ start: check.range.start, end: check.range.end, limit: 1 })) return false;
+    return true;
+  }
+
+  #mutate(mutation: KvMutation, version: number): void {
+    switch (mutation.kind) {
+      case "set":
+        this.#db.putSync(mutation.key, encodeEntry(version, mutation.value));
+        return;
+      case "delete":
+        this.#db.removeSync(mutation.key);
+        return;
+      case "sum": {
+        const stored = this.#db.getBinary(mutation.key);
+        const value = addToCounters(stored === undefined ? undefined : valueOfEntry(stored), mutation.deltas);
+        this.#db.putSync(mutation.key, encodeEntry(version, value));
+      }
+    }
+  }
+}
+
+function answer(commit: WaitingCommit): void {
+  if (commit.answer instanceof CatalogError) commit.reject(commit.answer);
+  else if (commit.answer !== undefined) commit.resolve(commit.answer);
+}

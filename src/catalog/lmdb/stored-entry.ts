@@ -1,0 +1,51 @@
+/**
+ * What LMDB holds: under each key the version of the commit that wrote it last (8 bytes, big-endian), then the value;
+ * and under one key of the driver's own the header of the store. docs/formats.md describes both.
+ */
+import { RESERVED_FIRST_BYTE } from "../kv-atomic.ts";
+
+const VERSION_BYTES = 8;
+const STORE_FORMAT = 1;
+
+/** The header's key; sorts behind every key of a tuple. */
+export const HEADER_KEY: Buffer = Buffer.of(RESERVED_FIRST_BYTE);
+
+export function encodeEntry(version: number, value: Uint8Array): Buffer {
+  const stored = Buffer.allocUnsafe(VERSION_BYTES + value.length);
+  writeVersion(stored, version, 0);
+  stored.set(value, VERSION_BYTES);
+  return stored;
+}
+
+export function versionOfEntry(stored: Buffer): number {
+  return readVersion(stored, 0);
+}
+
+export function valueOfEntry(stored: Buffer): Buffer {
+  return stored.subarray(VERSION_BYTES);
+}
+
+/** The header: the format of the store (one byte), then the version of its last commit. */
+export function encodeHeader(version: number): Buffer {
+  const header = Buffer.allocUnsafe(1 + VERSION_BYTES);
+  header.writeUInt8(STORE_FORMAT, 0);
+  writeVersion(header, version, 1);
+  return header;
+}
+
+/** The version of the last commit. @throws Error for a store of another format. */
+export function readHeader(header: Buffer): number {
+  if (header.length !== 1 + VERSION_BYTES || header[0] !== STORE_FORMAT) {
+    throw new Error("the catalog store has a format that this release does not know");
+  }
+  return readVersion(header, 1);
+}
+
+function writeVersion(target: Buffer, version: number, at: number): void {
+  target.writeUInt32BE(Math.floor(version / 2 ** 32), at);
+  target.writeUInt32BE(version % 2 ** 32, at + 4);
+}
+
+function readVersion(source: Buffer, at: number): number {
+  return source.readUInt32BE(at) * 2 ** 32 + source.readUInt32BE(at + 4);
+}

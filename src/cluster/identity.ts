@@ -1,0 +1,56 @@
+/**
+ * The identity that Bulkhead leaves on a node: which cluster's node it is, and which one. Signed, so that nobody who
+ * can write to a bucket can pass it off as another node.
+ */
+import { createHmac, timingSafeEqual } from "node:crypto";
+import * as z from "zod";
+import type { Id } from "../shared/ids.ts";
+
+export interface Identity {
+  readonly clusterId: Id;
+  readonly nodeUuid: Id;
+}
+
+const documentSchema = z.object({
+  format: z.literal(1),
+  clusterId: z.string(),
+  nodeUuid: z.string(),
+  signature: z.string(),
+});
+
+/** The document as it lies on the node: JSON, signed with the cluster's key. */
+export function writeIdentityDocument(identity: Identity, clusterKey: Uint8Array): Buffer {
+  const { clusterId, nodeUuid } = identity;
+  const signature = sign(identity, clusterKey).toString("hex");
+  return Buffer.from(`${JSON.stringify({ format: 1, clusterId, nodeUuid, signature })}\n`);
+}
+
+export type IdentityVerdict =
+  | { readonly kind: "same" }
+  /** Another node's, another cluster's, or none at all; `reason` is for an operator. */
+  | { readonly kind: "other"; readonly reason: string };
+
+export function judgeIdentity(document: Uint8Array, expected: Identity, clusterKey: Uint8Array): IdentityVerdict {
+  let parsed: z.infer<typeof documentSchema>;
+  try {
+    parsed = documentSchema.parse(JSON.parse(Buffer.from(document).toString()));
+  } catch {
+    return { kind: "other", reason: "its identity document cannot be read" };
+  }
+  if (parsed.clusterId !== expected.clusterId) {
+    return { kind: "other", reason: `it belongs to another cluster (${parsed.clusterId})` };
+  }
+  const signature = Buffer.from(parsed.signature, "hex");
+  const right = sign(parsed, clusterKey);
+  if (signature.length !== right.length || !timingSafeEqual(signature, right)) {
+    return { kind: "other", reason: "its identity is not signed with this cluster's key" };
+  }
+  if (parsed.nodeUuid !== expected.nodeUuid) {
+    return { kind: "other", reason: `it is another node of this cluster (${parsed.nodeUuid})` };
+  }
+  return { kind: "same" };
+}
+
+function sign({ clusterId, nodeUuid }: Identity, clusterKey: Uint8Array): Buffer {
+  return createHmac("sha256", clusterKey).update(`bulkhead-node-identity:1:${clusterId}:${nodeUuid}`).digest();
+}

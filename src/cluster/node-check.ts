@@ -1,0 +1,72 @@
+/**
+ * Whether a node is there, is ours, and is the one we know: what its state follows from.
+ */
+import { NodeError, type ProbeFinding, type StorageNode } from "../nodes/storage-node.ts";
+import { type Identity, judgeIdentity, writeIdentityDocument } from "./identity.ts";
+import type { NodeState } from "./members.ts";
+
+export interface CheckResult {
+  readonly state: Exclude<NodeState, "joining">;
+  /** For an operator; absent when online. */
+  readonly reason?: string;
+  /** The node passed admission in this very check and now carries our identity. */
+  readonly admittedNow?: boolean;
+}
+
+/**
+ * Checks a node. One that never was admitted goes through admission and gets our identity; one that was and carries
+ * none any more was replaced.
+ */
+export async function checkNode(
+  node: StorageNode,
+  expected: Identity,
+  how: { readonly clusterKey: Uint8Array; readonly admitted: boolean; readonly signal?: AbortSignal },
+): Promise<CheckResult> {
+  try {
+    const reach = failure(await node.probe("reach", how.signal));
+    if (reach !== undefined) return reach;
+    const document = await node.readIdentity(how.signal);
+    if (document !== undefined) {
+      const verdict = judgeIdentity(document, expected, how.clusterKey);
+      if (verdict.kind === "other") return { state: "refused", reason: verdict.reason };
+      return how.admitted ? { state: "online" } : await admit(node, expected, { ...how, identified: true });
+    }
+    if (how.admitted) return { state: "replaced", reason: "the identity that this cluster left on it is gone" };
+    return await admit(node, expected, { ...how, identified: false });
+  } catch (error) {
+    if (error instanceof NodeError) return stateOfError(error);
+    throw error;
+  }
+}
+
+async function admit(
+  node: StorageNode,
+  expected: Identity,
+  how: { readonly clusterKey: Uint8Array; readonly identified: boolean; readonly signal?: AbortSignal },
+): Promise<CheckResult> {
+  const failed = failure(await node.probe("admission", how.signal));
+  if (failed !== undefined) return failed.state === "offline" ? failed : { ...failed, state: "refused" };
+  if (!how.identified) await node.writeIdentity(writeIdentityDocument(expected, how.clusterKey), how.signal);
+  return { state: "online", admittedNow: true };
+}
+
+function failure(findings: readonly ProbeFinding[]): CheckResult | undefined {
+  const failed = findings.filter((finding) => !finding.passed);
+  if (failed.length === 0) return undefined;
+  const reason = failed.map(({ check, reason: why }) => (why === undefined ? check : `${check}: ${why}`)).join("; ");
+  if (failed.some(({ check }) => check === "reach")) return { state: "offline", reason };
+  if (failed.some(({ check }) => check === "access")) return { state: "access-denied", reason };
+  return { state: "refused", reason };
+}
+
+function stateOfError(error: NodeError): CheckResult {
+  switch (error.kind) {
+    case "access-denied":
+      return { state: "access-denied", reason: error.message };
+    case "refused":
+    case "corrupt":
+      return { state: "refused", reason: error.message };
+    default:
+      return { state: "offline", reason: error.message };
+  }
+}

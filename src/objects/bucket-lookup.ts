@@ -1,0 +1,24 @@
+import { bucketKey } from "../catalog/keys.ts";
+import type { Kv, KvEntry } from "../catalog/kv.ts";
+import { type Bucket, decodeBucket } from "../catalog/records/bucket.ts";
+import { ObjectError } from "./api.ts";
+
+export interface BucketEntry {
+  readonly bucket: Bucket;
+  readonly entry: KvEntry;
+}
+
+/** @throws ObjectError no-such-bucket */
+export async function requireBucket(kv: Kv, name: string): Promise<BucketEntry> {
+  return bucketOf(name, await kv.get(bucketKey(name)));
+}
+
+/** The bucket of an entry that was read together with others. @throws ObjectError no-such-bucket */
+export function bucketOf(name: string, entry: KvEntry | undefined): BucketEntry {
+  if (entry === undefined) throw noSuchBucket(name);
+  return { bucket: decodeBucket(entry.value), entry };
+}
+
+export function noSuchBucket(name: string): ObjectError {
+  return new ObjectError("no-such-bucket", "The specified bucket does not exist", { bucket: name });
+}

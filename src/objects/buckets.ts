@@ -1,0 +1,74 @@
+import { bucketKey, bucketsRange, dyingKey, objectsRange } from "../catalog/keys.ts";
+import type { KvRange } from "../catalog/kv.ts";
+import { type Bucket, decodeBucket, encodeBucket } from "../catalog/records/bucket.ts";
+import { encodeDying } from "../catalog/records/dying.ts";
+import { after as afterKey, stringPrefixRange } from "../catalog/tuple.ts";
+import { type BucketInfo, ObjectError, type ObjectService } from "./api.ts";
+import { requireBucket } from "./bucket-lookup.ts";
+import type { ObjectContext } from "./context.ts";
+import { isBucketName } from "./names.ts";
+
+export async function createBucket(
+  context: ObjectContext,
+  request: Parameters<ObjectService["createBucket"]>[0],
+): Promise<BucketInfo> {
+  const { principal, bucket: name, location } = request;
+  if (!isBucketName(name))
+    throw new ObjectError("invalid-bucket-name", "The specified bucket is not valid", { bucket: name });
+  const { catalog, clock, ids } = context;
+  const bucket: Bucket = { bucketId: ids.next(), name, createdAtMs: clock.nowMs(), owner: principal.id, location };
+  const key = bucketKey(name);
+  const result = await catalog.commit(catalog.begin().check(key, null).set(key, encodeBucket(bucket)));
+  if (!result.committed) {
+    const existing = await requireBucket(catalog.kv, name);
+    throw new ObjectError("bucket-exists", "The bucket exists", { bucket: name, owner: existing.bucket.owner });
+  }
+  return bucketInfo(context, bucket);
+}
+
+export async function headBucket(context: ObjectContext, name: string): Promise<BucketInfo> {
+  return bucketInfo(context, (await requireBucket(context.catalog.kv, name)).bucket);
+}
+
+/** Uploads that were never completed do not keep a bucket; they go with it, a while later. */
+export async function deleteBucket(context: ObjectContext, name: string): Promise<void> {
+  const { catalog } = context;
+  const { bucket, entry } = await requireBucket(catalog.kv, name);
+  const { bucketId } = bucket;
+  const result = await catalog.commit(
+    catalog
+      .begin()
+      .checkEmpty(objectsRange(bucketId, ""))
+      .check(entry.key, entry.version)
+      .delete(entry.key)
+      .set(dyingKey(bucketId), encodeDying({ kind: "bucket", bucketId })),
+  );
+  if (result.committed) return;
+  // A bucket that changed or went meanwhile is looked at again by whoever asks again.
+  const empty = (await catalog.kv.list(objectsRange(bucketId, ""), { limit: 1 })).length === 0;
+  if (empty) throw new ObjectError("conflict", "The bucket changed while it was to be deleted", { bucket: name });
+  throw new ObjectError("bucket-not-empty", "The bucket you tried to delete is not empty", { bucket: name });
+}
+
+export async function listBuckets(
+  context: ObjectContext,
+  request: Parameters<ObjectService["listBuckets"]>[0],
+): ReturnType<ObjectService["listBuckets"]> {
+  const { prefix, after, maxBuckets } = request;
+  const named = prefix === "" ? bucketsRange() : stringPrefixRange(["bucket"], prefix);
+  const range: KvRange =
+    after === "" ? named : { start: later(named.start, afterKey(bucketKey(after))), end: named.end };
+  const entries = await context.catalog.kv.list(range, { limit: maxBuckets + 1 });
+  const buckets = entries.slice(0, maxBuckets).map((entry) => bucketInfo(context, decodeBucket(entry.value)));
+  const last = buckets.at(-1);
+  return entries.length > maxBuckets && last !== undefined ? { buckets, next: last.name } : { buckets };
+}
+
+function later(a: Uint8Array, b: Uint8Array): Uint8Array {
+  return Buffer.compare(a, b) < 0 ? b : a;
+}
+
+function bucketInfo(context: ObjectContext, bucket: Bucket): BucketInfo {
+  const { name, createdAtMs, location, owner } = bucket;
+  return { name, createdAtMs, location, owner: context.principalOf(owner) };
+}

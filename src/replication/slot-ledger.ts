@@ -1,0 +1,72 @@
+/**
+ * Changes what the catalog says of a blob's slots after the blob was committed: a straggler arrived, a copy was found
+ * bad, a repair made a new one.
+ */
+import { type BlobHome, changeSlots, type LocatedBlob, locateBlob } from "../catalog/blobs.ts";
+import { type Catalog, COMMIT_ATTEMPTS_MAX } from "../catalog/catalog.ts";
+import type { Slot } from "../catalog/records/blob.ts";
+import type { Clock } from "../shared/clock.ts";
+import type { Id, IdSource } from "../shared/ids.ts";
+
+export interface SlotLedger {
+  /**
+   * Decides on a blob's slots from what they are now, and commits the decision. `decide` runs again whenever another
+   * commit came first; it answers `undefined` to leave things as they are.
+   * @returns `changed`, `unchanged`, or `gone` when the blob is dead
+   * @throws CatalogError; SlotContentionError when others always came first
+   */
+  change(
+    blobId: Id,
+    home: BlobHome,
+    decide: (located: LocatedBlob) => SlotDecision | undefined,
+  ): Promise<"changed" | "unchanged" | "gone">;
+}
+
+export interface SlotDecision {
+  readonly slots: readonly Slot[];
+  /** Repair leaves the slots that still want it alone until then. Absent: at once. */
+  readonly notBeforeMs?: number;
+  /** Failed attempts by slot number, kept with the slots that still want repair. */
+  readonly attempts?: ReadonlyMap<number, number>;
+}
+
+export class SlotContentionError extends Error {
+  constructor() {
+    super("a blob's record kept changing while its slots were to be changed");
+    this.name = "SlotContentionError";
+  }
+}
+
+export function createSlotLedger(deps: {
+  readonly catalog: Catalog;
+  readonly clock: Clock;
+  readonly ids: IdSource;
+}): SlotLedger {
+  const { catalog, clock, ids } = deps;
+  return {
+    async change(blobId, home, decide) {
+      for (let attempt = 0; attempt < COMMIT_ATTEMPTS_MAX; attempt++) {
+        const located = await locateBlob(catalog.kv, blobId, home);
+        if (located === undefined) return "gone";
+        const decision = decide(located);
+        if (decision === undefined) return "unchanged";
+        const nowMs = clock.nowMs();
+        const atomic = catalog.begin();
+        changeSlots(atomic, located, decision.slots, {
+          nowMs,
+          notBeforeMs: decision.notBeforeMs ?? nowMs,
+          replacedId: ids.next(),
+          ...(decision.attempts === undefined ? {} : { attempts: decision.attempts }),
+        });
+        const result = await catalog.commit(atomic);
+        if (result.committed) return "changed";
+      }
+      throw new SlotContentionError();
+    },
+  };
+}
+
+/** The slots with one of them replaced. */
+export function withSlot(slots: readonly Slot[], number: number, slot: Slot): Slot[] {
+  return slots.map((old, at) => (at === number ? slot : old));
+}
