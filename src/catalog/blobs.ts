@@ -75,20 +75,16 @@ export function setOwnBlob(atomic: KvAtomic, blob: Blob): void {
 }
 
 /**
- * Turns a blob into dying copies: takes its entries away and leaves its copies to be deleted after the grace time.
- * The record itself is the caller's to remove.
+ * Turns a blob into dying copies, to be deleted after the grace time. The record itself is the caller's to remove.
+ * The entries of the copies stay until the copies are deleted: what a node holds is an orphan only without one.
  */
-export function retireCopies(atomic: KvAtomic, blob: Blob): void {
-  const copies: Location[] = [];
+export function retireCopies(atomic: KvAtomic, blob: Blob, nowMs: number): void {
   blob.slots.forEach((slot, number) => {
-    if (slot.location !== undefined) {
-      copies.push(slot.location);
-      atomic.delete(copyIndexKey(slot.location.nodeUuid, slot.location.key));
-    }
     if (wantsRepair(slot)) atomic.delete(repairKey(goodCopies(blob), blob.blobId, number));
   });
+  const copies = blob.slots.flatMap(({ location }) => (location === undefined ? [] : [location]));
   if (copies.length > 0) {
-    atomic.set(dyingKey(blob.blobId), encodeDying({ kind: "copies", blobId: blob.blobId, copies }));
+    atomic.set(dyingKey(nowMs, blob.blobId), encodeDying({ kind: "copies", blobId: blob.blobId, copies }));
   }
 }
 
@@ -129,10 +125,7 @@ export function changeSlots(
   const replaced: Location[] = [];
   before.slots.forEach((slot, number) => {
     if (wantsRepair(slot)) atomic.delete(repairKey(goodCopies(before), before.blobId, number));
-    if (slot.location !== undefined && !kept.has(placeOf(slot.location))) {
-      replaced.push(slot.location);
-      atomic.delete(copyIndexKey(slot.location.nodeUuid, slot.location.key));
-    }
+    if (slot.location !== undefined && !kept.has(placeOf(slot.location))) replaced.push(slot.location);
   });
   slots.forEach((slot, number) => {
     const entry: CopyEntry = { blobId: before.blobId, slot: number, home: located.home };
@@ -143,7 +136,10 @@ export function changeSlots(
     }
   });
   if (replaced.length > 0) {
-    atomic.set(dyingKey(timing.replacedId), encodeDying({ kind: "copies", blobId: before.blobId, copies: replaced }));
+    atomic.set(
+      dyingKey(timing.nowMs, timing.replacedId),
+      encodeDying({ kind: "copies", blobId: before.blobId, copies: replaced }),
+    );
   }
 }
 

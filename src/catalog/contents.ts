@@ -10,6 +10,14 @@ import type { Kv, KvAtomic, KvEntry } from "./kv.ts";
 import { encodeDying } from "./records/dying.ts";
 import type { Content, Version } from "./records/version.ts";
 
+/** A commit under construction that takes references away. */
+export interface Release {
+  readonly kv: Kv;
+  readonly atomic: KvAtomic;
+  /** Wall clock, under which what dies is filed. */
+  readonly nowMs: number;
+}
+
 const NO_VALUE = new Uint8Array(0);
 
 /** The target of a reference was gone, or about to go, when it was looked at. Whoever asked starts over. */
@@ -37,24 +45,25 @@ export function addFirstReference(atomic: KvAtomic, target: Id, owner: Id): void
  * The commit must also check or replace the version itself; an inline blob stands and falls with it.
  * @throws ContentGoneError
  */
-export async function releaseContent(kv: Kv, atomic: KvAtomic, version: Version): Promise<void> {
+export async function releaseContent(release: Release, version: Version): Promise<void> {
   const { content } = version;
   switch (content.kind) {
     case "empty":
       return;
     case "inline":
-      retireCopies(atomic, content.blob);
+      retireCopies(release.atomic, content.blob, release.nowMs);
       return;
     case "blob":
-      await releaseBlob(kv, atomic, content.blobId, version.versionId);
+      await releaseBlob(release, content.blobId, version.versionId);
       return;
     case "manifest":
-      await releaseManifest(kv, atomic, content.manifestId, version.versionId);
+      await releaseManifest(release, content.manifestId, version.versionId);
   }
 }
 
 /** Takes one reference away from a blob that has a record of its own. @throws ContentGoneError */
-export async function releaseBlob(kv: Kv, atomic: KvAtomic, blobId: Id, owner: Id): Promise<void> {
+export async function releaseBlob(release: Release, blobId: Id, owner: Id): Promise<void> {
+  const { kv, atomic, nowMs } = release;
   const entry = await kv.get(blobKey(blobId));
   if (entry === undefined) throw new ContentGoneError();
   const located = locatedOwn(entry);
@@ -62,28 +71,26 @@ export async function releaseBlob(kv: Kv, atomic: KvAtomic, blobId: Id, owner: I
   atomic.check(entry.key, entry.version).delete(referenceKey(blobId, owner));
   if (last) {
     atomic.delete(entry.key);
-    retireCopies(atomic, located.blob);
+    retireCopies(atomic, located.blob, nowMs);
   } else {
     setOwnBlob(atomic, located.blob);
   }
 }
 
-async function releaseManifest(kv: Kv, atomic: KvAtomic, manifestId: Id, owner: Id): Promise<void> {
+async function releaseManifest({ kv, atomic, nowMs }: Release, manifestId: Id, owner: Id): Promise<void> {
   const head = await manifestHead(kv, manifestId);
   const last = await isLastReference(kv, manifestId, owner);
   atomic.check(head.key, head.version).delete(referenceKey(manifestId, owner));
-  if (last) retireManifest(atomic, manifestId, await kv.list(manifestRange(manifestId), { limit: MANIFEST_PAGES_MAX }));
-  else atomic.set(head.key, head.value);
+  if (!last) {
+    atomic.set(head.key, head.value);
+    return;
+  }
+  for (const page of await kv.list(manifestRange(manifestId), { limit: MANIFEST_PAGES_MAX })) atomic.delete(page.key);
+  atomic.set(dyingKey(nowMs, manifestId), encodeDying({ kind: "manifest", manifestId }));
 }
 
 /** 10,000 parts of as many sizes make five pages. */
 const MANIFEST_PAGES_MAX = 16;
-
-/** Takes a manifest's pages away and leaves its parts dying. */
-function retireManifest(atomic: KvAtomic, manifestId: Id, pages: readonly KvEntry[]): void {
-  for (const page of pages) atomic.delete(page.key);
-  atomic.set(dyingKey(manifestId), encodeDying({ kind: "manifest", manifestId }));
-}
 
 /**
  * The content that a second version of the same bytes has, sharing it with `source`. Where the source kept its blob

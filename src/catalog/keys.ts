@@ -64,8 +64,17 @@ export function partsOfRepairKey(packed: KvKey): { goodCopies: number; blobId: I
   return { goodCopies, blobId: idFromBytes(blobId), slot };
 }
 
-export const dyingKey = (id: Id): KvKey => pack(["dying", idBytes(id)]);
+/** Sorted by the wall clock of the process that committed it: good for order, not for deciding (see dying-sweeper). */
+export const dyingKey = (diedAtMs: number, id: Id): KvKey => pack(["dying", diedAtMs, idBytes(id)]);
 export const dyingRange = (): KvRange => prefixRange(["dying"]);
+/** Those that died before a time. */
+export const dyingBefore = (ms: number): KvRange => ({ start: dyingRange().start, end: pack(["dying", ms]) });
+/** Written only to learn the version of a commit that is known to be this late. */
+export const sweepMarkKey = (): KvKey => pack(["sweep-mark"]);
+
+/** That the orphans of an ended session were collected from a node. */
+export const collectedKey = (session: number, nodeUuid: Id): KvKey => pack(["collected", session, idBytes(nodeUuid)]);
+export const collectedRange = (session: number): KvRange => prefixRange(["collected", session]);
 
 /** A deletion that a node has still to carry out. */
 export const pendingDeleteKey = (nodeUuid: Id, key: CopyKey): KvKey =>

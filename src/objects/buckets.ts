@@ -41,7 +41,7 @@ export async function deleteBucket(context: ObjectContext, name: string): Promis
       .checkEmpty(objectsRange(bucketId, ""))
       .check(entry.key, entry.version)
       .delete(entry.key)
-      .set(dyingKey(bucketId), encodeDying({ kind: "bucket", bucketId })),
+      .set(dyingKey(context.clock.nowMs(), bucketId), encodeDying({ kind: "bucket", bucketId })),
   );
   if (result.committed) return;
   // A bucket that changed or went meanwhile is looked at again by whoever asks again.

@@ -43,7 +43,7 @@ export function commitVersion(
   target: { readonly bucket: string; readonly key: string; readonly bucketId: string },
   decide: (current: Current) => Decision | Promise<Decision>,
 ): Promise<void> {
-  const { catalog, commits } = context;
+  const { catalog, clock, commits } = context;
   return commits.run(`${target.bucketId}/${target.key}`, async () => {
     for (let attempt = 0; attempt < COMMIT_ATTEMPTS_MAX; attempt++) {
       const [bucketEntry, entry] = await catalog.kv.getMany([
@@ -63,7 +63,9 @@ export function commitVersion(
         const decision = await decide({ bucket: found.bucket, version, atomic });
         if (decision.action === "leave") return;
         const keepsContent = decision.action === "set" && decision.keepsContent === true;
-        if (version !== undefined && !keepsContent) await releaseContent(catalog.kv, atomic, version);
+        if (version !== undefined && !keepsContent) {
+          await releaseContent({ kv: catalog.kv, atomic, nowMs: clock.nowMs() }, version);
+        }
         const next = decision.action === "set" ? decision.version : undefined;
         if (next === undefined) atomic.delete(key);
         else atomic.set(key, encodeVersion(next));

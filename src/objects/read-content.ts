@@ -4,6 +4,7 @@
 import { locatedOwn } from "../catalog/blobs.ts";
 import { ContentGoneError } from "../catalog/contents.ts";
 import { blobKey, partKey } from "../catalog/keys.ts";
+import type { Kv } from "../catalog/kv.ts";
 import type { Blob } from "../catalog/records/blob.ts";
 import { decodePart, type Extent } from "../catalog/records/manifest.ts";
 import type { Content } from "../catalog/records/version.ts";
@@ -48,7 +49,7 @@ async function* spansOf(
       yield { blob: await requireBlob(context, content.blobId), ...range };
       return;
     case "manifest":
-      for await (const { blobId, offset, length } of extentsInRange(context, content.manifestId, range)) {
+      for await (const { blobId, offset, length } of extentsInRange(context.catalog.kv, content.manifestId, range)) {
         yield { blob: await requireBlob(context, blobId), start: offset, end: offset + length };
       }
   }
@@ -59,11 +60,10 @@ async function* spansOf(
  * @throws ContentGoneError
  */
 export async function* extentsInRange(
-  context: ObjectContext,
+  kv: Kv,
   manifestId: Id,
   range: ByteRange,
 ): AsyncGenerator<Extent, void, undefined> {
-  const { kv } = context.catalog;
   const runs = await readRuns(kv, manifestId);
   if (runs.length === 0) throw new ContentGoneError();
   for (const span of partsInRange(runs, range)) {

@@ -6,10 +6,10 @@
  * which of the two a later reader of the file will find; LMDB then refuses everything (MDB_PANIC), and lmdb-js would
  * wait for ever on the next transaction. So the store is asked once after every failure, and given up if it refuses.
  */
-import { statfsSync } from "node:fs";
 import { constants } from "node:os";
 import type { RootDatabase } from "lmdb";
 import { CatalogError } from "../kv.ts";
+import { freeDiskBytes } from "./room.ts";
 import { HEADER_KEY } from "./stored-entry.ts";
 
 const MDB_MAP_FULL = -30792;
@@ -54,18 +54,22 @@ export function judgeFailure(
   return { refusal: new CatalogError("unavailable", "the catalog store could not write", options) };
 }
 
-/** The error number behind what a transaction of lmdb-js was rejected with. */
+/** The error number for which a transaction of lmdb-js was rejected, where it says so. Never rejects. */
 export async function commitFailureCode(error: unknown): Promise<number | undefined> {
-  if (typeof error !== "object" || error === null) return undefined;
-  if ("code" in error && typeof error.code === "number") return error.code;
-  // Rejected with the cause; unhandled, it would end the process.
-  if (!("commitError" in error)) return undefined;
+  if (typeof error !== "object" || error === null || !("commitError" in error)) return errorNumber(error);
   try {
+    // A promise that is rejected with the cause: left alone, it would end the process.
     await error.commitError;
     return undefined;
   } catch (cause) {
-    return commitFailureCode(cause);
+    return errorNumber(cause);
   }
+}
+
+/** The number that LMDB or the operating system gave an error. */
+export function errorNumber(error: unknown): number | undefined {
+  if (typeof error !== "object" || error === null || !("code" in error)) return undefined;
+  return typeof error.code === "number" ? error.code : undefined;
 }
 
 function isUsable(db: RootDatabase<Buffer, Uint8Array>): boolean {
@@ -83,6 +87,5 @@ function isFull(folder: string, code: number | undefined): boolean {
   if (FULL_CODES.includes(code)) return true;
   if (code !== constants.errno.EIO) return false;
   // What the disk took only a part of, LMDB reports as EIO.
-  const { bavail, bsize } = statfsSync(folder);
-  return bavail * bsize < SHORT_WRITE_ROOM_BYTES;
+  return freeDiskBytes(folder) < SHORT_WRITE_ROOM_BYTES;
 }

@@ -11,11 +11,18 @@
 import type { RootDatabase } from "lmdb";
 import { CatalogError, type KvCommitResult } from "../kv.ts";
 import { addToCounters, type KvCheck, type KvCommitRequest, type KvMutation, valueBytes } from "../kv-atomic.ts";
-import { commitFailureCode, type FailedTransaction, judgeFailure } from "./failures.ts";
-import { encodeEntry, encodeHeader, HEADER_KEY, valueOfEntry, versionOfEntry } from "./stored-entry.ts";
-import { usedBytes } from "./usage.ts";
+import { commitFailureCode, errorNumber, judgeFailure } from "./failures.ts";
+import { roomOf } from "./room.ts";
+import {
+  ENTRY_OVERHEAD_BYTES,
+  encodeEntry,
+  encodeHeader,
+  HEADER_KEY,
+  valueOfEntry,
+  versionOfEntry,
+} from "./stored-entry.ts";
 
-/** Most commits in one transaction: its callback runs on the main thread, about 5 us a commit. */
+/** Most commits in one transaction: its callback runs on the main thread, some 10 us a commit. */
 const BATCH_COMMITS_MAX = 512;
 /** A transaction takes no further commit once it holds this many bytes of values. */
 const BATCH_VALUE_BYTES_MAX = 8 * 1024 * 1024;
@@ -25,8 +32,10 @@ const WAITING_COMMITS_MAX = 16_384;
 export interface GroupCommitOptions {
   readonly db: RootDatabase<Buffer, Uint8Array>;
   readonly folder: string;
-  /** While more bytes than this are in use, only commits that delete are accepted. */
+  /** With more bytes than this in use, the store is full. */
   readonly bytesMax: number;
+  /** With fewer bytes than this left to write, the store is full. */
+  readonly reserveBytes: number;
   /** The version of the last commit. */
   readonly version: number;
 }
@@ -43,6 +52,7 @@ export class GroupCommit {
   readonly #db: RootDatabase<Buffer, Uint8Array>;
   readonly #folder: string;
   readonly #bytesMax: number;
+  readonly #reserveBytes: number;
   #version: number;
   #waiting: WaitingCommit[] = [];
   #working: Promise<void> | undefined;
@@ -52,6 +62,7 @@ export class GroupCommit {
     this.#db = options.db;
     this.#folder = options.folder;
     this.#bytesMax = options.bytesMax;
+    this.#reserveBytes = options.reserveBytes;
     this.#version = options.version;
   }
 
@@ -69,13 +80,21 @@ export class GroupCommit {
     });
   }
 
+  /** Why the store can no longer be used, if so. */
+  get broken(): CatalogError | undefined {
+    return this.#broken;
+  }
+
   /** Resolves when no commit is under way or waiting. */
   async idle(): Promise<void> {
     await this.#working;
   }
 
   async #work(): Promise<void> {
-    while (this.#waiting.length > 0) await this.#writeBatch();
+    while (this.#waiting.length > 0) {
+      if (this.#broken === undefined) await this.#writeBatch();
+      else for (const commit of this.#takeBatch()) commit.reject(this.#broken);
+    }
     this.#working = undefined;
   }
 
@@ -84,25 +103,11 @@ export class GroupCommit {
     // Taken only when the transaction is open, so that what came in until then goes along.
     const failure = await this.#transact(() => {
       batch = this.#takeBatch();
-      return batch;
+      return this.#apply(batch);
     });
-    if (failure === undefined) {
-      for (const commit of batch) answer(commit);
-      return;
-    }
-    if (failure.kind === "full" && batch.length > 1) {
-      // What was too much together may fit alone, above all the deletes that make room.
-      for (const commit of batch) await this.#writeAlone(commit);
-      return;
-    }
-    if (batch.length === 0) batch = this.#takeBatch();
-    for (const commit of batch) commit.reject(failure);
-  }
-
-  async #writeAlone(commit: WaitingCommit): Promise<void> {
-    const failure = this.#broken ?? (await this.#transact(() => [commit]));
-    if (failure === undefined) answer(commit);
-    else commit.reject(failure);
+    // It may have failed before it took any.
+    if (failure !== undefined && batch.length === 0) batch = this.#takeBatch();
+    for (const commit of batch) answer(commit, failure);
   }
 
   #takeBatch(): WaitingCommit[] {
@@ -116,14 +121,14 @@ export class GroupCommit {
     return this.#waiting.splice(0, count);
   }
 
-  /** Runs one transaction over the commits that `take` gives it; answers why it failed, if it did. */
-  async #transact(take: () => readonly WaitingCommit[]): Promise<CatalogError | undefined> {
+  /** Runs one transaction, which answers the version that it leaves; tells why it failed, if it did. */
+  async #transact(run: () => number): Promise<CatalogError | undefined> {
     let version = this.#version;
     let thrown: unknown;
     try {
       await this.#db.transaction(() => {
         try {
-          version = this.#apply(take());
+          version = run();
         } catch (error) {
           thrown = error;
           throw error;
@@ -132,13 +137,13 @@ export class GroupCommit {
       this.#version = version;
       return undefined;
     } catch (error) {
-      const failed: FailedTransaction = {
+      const commitCode = await commitFailureCode(error);
+      const { refusal, broken } = judgeFailure(this.#db, this.#folder, {
         // The transaction was committed although its callback threw: a part of it is in the store.
         partial: thrown !== undefined && error === thrown,
         cause: thrown ?? error,
-        code: await commitFailureCode(thrown ?? error),
-      };
-      const { refusal, broken } = judgeFailure(this.#db, this.#folder, failed);
+        code: errorNumber(thrown) ?? commitCode,
+      });
       this.#broken ??= broken;
       return refusal;
     }
@@ -147,14 +152,14 @@ export class GroupCommit {
   /** Within a transaction: applies every commit whose checks hold. Returns the version of the last one. */
   #apply(batch: readonly WaitingCommit[]): number {
     let version = this.#version;
-    const full = usedBytes(this.#db) > this.#bytesMax;
+    const full = this.#isFull();
     for (const commit of batch) {
       const { checks, mutations } = commit.request;
       const failed = checks.find((check) => !this.#holds(check));
       if (failed !== undefined) {
         commit.answer = { committed: false, failed: failed.kind === "version" ? failed.key : failed.range.start };
-      } else if (full && mutations.some((mutation) => mutation.kind !== "delete")) {
-        commit.answer = new CatalogError("full", "the catalog has reached the size that it is limited to");
+      } else if (full && this.#grows(mutations)) {
+        commit.answer = new CatalogError("full", "the catalog has no room left");
       } else {
         version += 1;
         for (const mutation of mutations) this.#mutate(mutation, version);
@@ -163,6 +168,25 @@ export class GroupCommit {
     }
     if (version !== this.#version) this.#db.putSync(HEADER_KEY, encodeHeader(version));
     return version;
+  }
+
+  #isFull(): boolean {
+    const { usedBytes, freeBytes } = roomOf(this.#db, this.#folder);
+    return usedBytes > this.#bytesMax || freeBytes < this.#reserveBytes;
+  }
+
+  /** Whether the mutations would leave the store larger. Those that do not are what makes room in a full one. */
+  #grows(mutations: readonly KvMutation[]): boolean {
+    let growth = 0;
+    for (const mutation of mutations) {
+      const before = this.#db.getBinaryFast(mutation.key)?.length;
+      if (before !== undefined) growth -= mutation.key.length + before;
+      if (mutation.kind === "delete") continue;
+      const written = ENTRY_OVERHEAD_BYTES + valueBytes(mutation);
+      // A sum keeps the counters that it does not reach.
+      growth += mutation.key.length + (mutation.kind === "sum" ? Math.max(before ?? 0, written) : written);
+    }
+    return growth > 0;
   }
 
   #holds(check: KvCheck): boolean {
@@ -191,7 +215,8 @@ export class GroupCommit {
   }
 }
 
-function answer(commit: WaitingCommit): void {
-  if (commit.answer instanceof CatalogError) commit.reject(commit.answer);
+function answer(commit: WaitingCommit, failure: CatalogError | undefined): void {
+  if (failure !== undefined) commit.reject(failure);
+  else if (commit.answer instanceof CatalogError) commit.reject(commit.answer);
   else if (commit.answer !== undefined) commit.resolve(commit.answer);
 }

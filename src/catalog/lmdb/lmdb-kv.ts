@@ -3,10 +3,14 @@
  *
  * Decisions
  * - `overlappingSync: false`: a commit is synced before it becomes visible. lmdb-js's default shows it first.
+ * - `eventTurnBatching: false`: the groups are made here; and what lmdb-js adds to a transaction for it is a promise that
+ *   nobody can handle, whose rejection ends the process when the disk is full.
  * - Pages of 4 KiB on every machine (lmdb-js would take the operating system's size): a commit rewrites each page on the
  *   way to what it changes, so small pages write least; they hold keys of up to 1,978 bytes.
  * - The address space for the whole store is reserved at once. Outgrown, lmdb-js would map the file anew in the middle
  *   of transactions and keep the old maps.
+ * - A full store goes on with commits that leave it no larger, out of a reserve: LMDB writes pages anew also to delete,
+ *   so that one that had used the last of them could never make room again.
  * - No compaction: pages that deletes free are used again, and the file keeps the largest size that it ever had.
  * - Reads run on the calling thread, from a snapshot that lmdb-js renews with every turn of the event loop and with
  *   every commit, before it answers it. So a snapshot lasts no longer than one call and holds back no page for long.
@@ -26,29 +30,35 @@ import {
 } from "../kv.ts";
 import { checkKey, checkListOptions, checkRange, collectAtomic } from "../kv-atomic.ts";
 import { GroupCommit } from "./group-commit.ts";
+import { checkStoreFiles } from "./store-files.ts";
 import { HEADER_KEY, readHeader, valueOfEntry, versionOfEntry } from "./stored-entry.ts";
 
 const PAGE_BYTES = 4096;
-/** Used pages may take this much, unless the caller says otherwise. */
 export const LMDB_BYTES_MAX_DEFAULT = 512 * 1024 ** 3;
+export const LMDB_RESERVE_BYTES_DEFAULT = 64 * 1024 ** 2;
 /** Reserved address space as a multiple of the largest store: values of several pages leave gaps in the file. */
 const MAP_FACTOR = 2;
 
 export interface LmdbKvOptions {
   /** Made if absent; LMDB's files and the lock lie in it. */
   readonly folder: string;
-  /** Above this many bytes of used pages only deletes are accepted; checked once a transaction. */
+  /** The store is full with more bytes than this in use. */
   readonly bytesMax?: number;
+  /** The store is full with fewer bytes than this left on its disk and in its freed pages. */
+  readonly reserveBytes?: number;
 }
 
 /**
  * Opens a store, or makes it.
- * @throws FolderLockedError when a process has it open; Error when it cannot be opened.
+ * @throws FolderLockedError when a process has it open; CatalogError `full` when there is no room to make it; Error,
+ * which names the file, when it cannot be opened.
  */
-export async function openLmdbKv({ folder, bytesMax = LMDB_BYTES_MAX_DEFAULT }: LmdbKvOptions): Promise<Kv> {
+export async function openLmdbKv(options: LmdbKvOptions): Promise<Kv> {
+  const { folder, bytesMax = LMDB_BYTES_MAX_DEFAULT, reserveBytes = LMDB_RESERVE_BYTES_DEFAULT } = options;
   await mkdir(folder, { recursive: true });
   const lock = await lockFolder(folder);
   try {
+    await checkStoreFiles(folder);
     const db = open<Buffer, Uint8Array>({
       path: folder,
       // A folder whose name has a dot in it would otherwise be taken for a file.
@@ -56,6 +66,7 @@ export async function openLmdbKv({ folder, bytesMax = LMDB_BYTES_MAX_DEFAULT }: 
       keyEncoding: "binary",
       encoding: "binary",
       overlappingSync: false,
+      eventTurnBatching: false,
       pageSize: PAGE_BYTES,
       mapSize: bytesMax * MAP_FACTOR,
       maxDbs: 1,
@@ -66,7 +77,7 @@ export async function openLmdbKv({ folder, bytesMax = LMDB_BYTES_MAX_DEFAULT }: 
       // LMDB syncs its files, not the folders that name them.
       await syncFolder(folder);
       await syncFolder(dirname(folder));
-      return new LmdbKv(db, new GroupCommit({ db, folder, bytesMax, version }), lock);
+      return new LmdbKv(db, new GroupCommit({ db, folder, bytesMax, reserveBytes, version }), lock);
     } catch (error) {
       await db.close();
       throw error;
@@ -130,6 +141,7 @@ class LmdbKv implements Kv {
   /** Runs a read within one turn of the event loop, so that all of it sees one snapshot. */
   #read<T>(read: () => T): T {
     this.#refuseIfClosed();
+    if (this.#commits.broken !== undefined) throw this.#commits.broken;
     try {
       return read();
     } catch (error) {
@@ -153,6 +165,8 @@ class LmdbKv implements Kv {
         ? { start: end, exclusiveStart: true, end: start, inclusiveEnd: true, reverse, limit }
         : { start, end, limit },
     );
+    // Where no snapshot can be had, a range of lmdb-js is empty without a word; a get throws.
+    this.#db.getBinaryFast(HEADER_KEY);
     const entries: KvEntry[] = [];
     for (const { key, value } of found) {
       const copy = Buffer.from(key.buffer, key.byteOffset, key.byteLength);

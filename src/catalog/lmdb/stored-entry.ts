@@ -5,6 +5,8 @@
 import { RESERVED_FIRST_BYTE } from "../kv-atomic.ts";
 
 const VERSION_BYTES = 8;
+/** What an entry takes besides its key and value. */
+export const ENTRY_OVERHEAD_BYTES = VERSION_BYTES;
 const STORE_FORMAT = 1;
 
 /** The header's key; sorts behind every key of a tuple. */

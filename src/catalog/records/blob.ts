@@ -30,6 +30,8 @@ export interface Slot {
   /** The fault domain that the copy belongs to, wherever it is now. */
   readonly domain: string;
   readonly location?: Location;
+  /** When the copy was last proven to be right: at first, when it was made. Wall clock, kept in whole seconds. */
+  readonly verifiedAtMs?: number;
 }
 
 export interface Blob {
@@ -66,6 +68,7 @@ export function blobFields(blob: Blob): Field[] {
       SLOT_STATES.indexOf(slot.state),
       slot.domain,
       slot.location === undefined ? null : locationFields(slot.location),
+      slot.verifiedAtMs === undefined ? null : Math.floor(slot.verifiedAtMs / 1000),
     ]),
   ];
 }
@@ -81,7 +84,13 @@ export function readBlobFields(reader: RecordReader): Blob {
       const state = slot.indexOf(SLOT_STATES);
       const domain = slot.string();
       const location = slot.optional(readLocation);
-      return location === undefined ? { state, domain } : { state, domain, location };
+      const verifiedAtS = slot.optionalInt();
+      return {
+        state,
+        domain,
+        ...(location === undefined ? {} : { location }),
+        ...(verifiedAtS === undefined ? {} : { verifiedAtMs: verifiedAtS * 1000 }),
+      };
     }),
   };
 }

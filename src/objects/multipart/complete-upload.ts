@@ -51,7 +51,7 @@ export async function completeUpload(context: ObjectContext, request: CompleteRe
       addFirstReference(atomic, uploadId, version.versionId);
       for (const part of unlisted) {
         atomic.delete(partKey(uploadId, part.partNumber));
-        dropPart(atomic, part);
+        dropPart(atomic, part, context.clock.nowMs());
       }
       result = putResult(version);
       return { action: "set", version };

@@ -166,7 +166,7 @@ async function commitPart(
       ...(checksum === undefined ? {} : { checksum: checksum.value }),
     };
     atomic.set(key, encodePart(part)).sum(partCounterKey(upload.uploadId), [1]);
-    if (before !== undefined) dropPart(atomic, decodePart(before.value));
+    if (before !== undefined) dropPart(atomic, decodePart(before.value), clock.nowMs());
     const result = await catalog.commit(atomic);
     if (result.committed) return part;
     if (Buffer.compare(result.failed, entry.key) === 0) throw noSuchUpload(upload.uploadId);
@@ -175,8 +175,8 @@ async function commitPart(
 }
 
 /** Leaves a part's references to be dropped. The part's record is the caller's to remove or replace. */
-export function dropPart(atomic: KvAtomic, { partId, extents }: Part): void {
-  if (extents.length > 0) atomic.set(dyingKey(partId), encodeDying({ kind: "part", partId, extents }));
+export function dropPart(atomic: KvAtomic, { partId, extents }: Part, nowMs: number): void {
+  if (extents.length > 0) atomic.set(dyingKey(nowMs, partId), encodeDying({ kind: "part", partId, extents }));
 }
 
 function requirePartNumber(partNumber: number): void {
@@ -249,7 +249,7 @@ async function shareRange(
   const extents: Extent[] =
     content.kind === "blob"
       ? [{ blobId: content.blobId, offset: range.start, length }]
-      : await Array.fromAsync(extentsInRange(context, content.manifestId, range));
+      : await Array.fromAsync(extentsInRange(kv, content.manifestId, range));
   if (extents.length > EXTENTS_PER_PART_MAX) {
     throw new ObjectError("invalid-request", "The copy source is made of too many pieces; upload the part instead");
   }

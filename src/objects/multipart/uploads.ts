@@ -90,7 +90,10 @@ export async function abortUpload(context: ObjectContext, address: UploadAddress
       .check(entry.key, entry.version)
       .delete(entry.key)
       .delete(partCounterKey(upload.uploadId))
-      .set(dyingKey(upload.uploadId), encodeDying({ kind: "manifest", manifestId: upload.uploadId })),
+      .set(
+        dyingKey(context.clock.nowMs(), upload.uploadId),
+        encodeDying({ kind: "manifest", manifestId: upload.uploadId }),
+      ),
   );
   if (!result.committed) throw noSuchUpload(address.uploadId);
 }

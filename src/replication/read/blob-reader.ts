@@ -94,7 +94,6 @@ class BlobRead {
   readonly #blob: Blob;
   readonly #range: ByteRange;
   readonly #choice: CopyChoice;
-  readonly #reported = new Set<number>();
   readonly #open = new Set<Attempt>();
 
   constructor(deps: ReadDeps, hedges: HedgeBudget, blob: Blob, range: ByteRange) {
@@ -118,7 +117,7 @@ class BlobRead {
         signal?.throwIfAborted();
         this.#choice.progressed();
         attempt = delivery.attempt;
-        yield* within(delivery.chunks, block * BLOCK_BYTES, this.#range);
+        for (const chunk of within(delivery.chunks, block * BLOCK_BYTES, this.#range)) yield chunk;
       }
     } finally {
       signal?.removeEventListener("abort", onAbort);
@@ -212,8 +211,8 @@ class BlobRead {
     const { copy } = attempt;
     this.#choice.fail(copy, error);
     const kind = error.kind === "corrupt" ? "corrupt" : error.kind === "not-found" ? "lost" : undefined;
-    if (kind === undefined || this.#reported.has(copy.slot)) return;
-    this.#reported.add(copy.slot);
+    // Neither failure passes, so that the copy is not asked again and this is said once.
+    if (kind === undefined) return;
     this.#deps.onDamage({ blobId: this.#blob.blobId, slot: copy.slot, nodeUuid: copy.location.nodeUuid, kind });
   }
 

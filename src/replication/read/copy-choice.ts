@@ -56,7 +56,7 @@ export class CopyChoice {
     this.#inUse.delete(copy.slot);
   }
 
-  /** The copy is not to be taken again, unless by a second chance. Whether it failed for the first time. */
+  /** The copy is no longer read, and not to be taken again but by a second chance. */
   fail(copy: ReadableCopy, error: NodeError): void {
     this.#inUse.delete(copy.slot);
     this.#failed.set(copy.slot, error);

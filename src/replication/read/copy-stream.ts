@@ -29,6 +29,8 @@ export class CopyStream {
   #rest: Uint8Array | undefined;
   #next: number;
   #started = false;
+  /** All blocks are read; only the end of the stream is still to come. */
+  #finishing = false;
   #closed = false;
   /** Ends the wait under way. */
   #interrupt: ((reason: NodeError) => void) | undefined;
@@ -70,7 +72,10 @@ export class CopyStream {
 
   /** Lets the node go. The wait under way ends at once, whatever the node does. */
   close(): void {
-    if (this.#closed) return;
+    if (!this.#closed && !this.#finishing) this.#end();
+  }
+
+  #end(): void {
     this.#closed = true;
     const reason = new NodeError("aborted", "the read was given up");
     this.#abort.abort(reason);
@@ -99,16 +104,19 @@ export class CopyStream {
     return this.#wait(opened);
   }
 
-  /** Reads the end of the stream, so that a connection can be used again, without keeping anybody waiting. */
+  /**
+   * Reads the end of the stream without keeping anybody waiting: a connection that is broken off instead could not be
+   * used again.
+   */
   async #finish(): Promise<void> {
     if (this.#chunks === undefined) return;
+    this.#finishing = true;
     try {
       const result = await this.#wait(this.#chunks.next());
-      if (result.done) this.#closed = true;
+      if (!result.done) this.#end();
     } catch {
       // Every block was there and right; what comes after them is of no interest.
-    } finally {
-      this.close();
+      this.#end();
     }
   }
 

@@ -378,7 +378,7 @@ class BlobWrite {
       blobId: this.#blobId,
       length: this.#length,
       blockCrcs: packCrcs(this.#crcs),
-      slots: this.#slots.map(slotRecord),
+      slots: this.#slots.map((slot) => slotRecord(slot, this.#deps.clock.nowMs())),
     };
   }
 
@@ -391,8 +391,8 @@ class BlobWrite {
   }
 }
 
-function slotRecord(slot: SlotWrite): Slot {
+function slotRecord(slot: SlotWrite, verifiedAtMs: number): Slot {
   if (slot.state !== "durable" || slot.copy === undefined) return { state: "missing", domain: slot.domain };
   const { nodeUuid, key } = slot.copy;
-  return { state: slot.handoff ? "handoff" : "ok", domain: slot.domain, location: { nodeUuid, key } };
+  return { state: slot.handoff ? "handoff" : "ok", domain: slot.domain, location: { nodeUuid, key }, verifiedAtMs };
 }

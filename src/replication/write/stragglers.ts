@@ -1,5 +1,5 @@
 import type { BlobHome } from "../../catalog/blobs.ts";
-import type { Location } from "../../catalog/records/blob.ts";
+import type { Location, Slot } from "../../catalog/records/blob.ts";
 import type { Clock } from "../../shared/clock.ts";
 import type { Id } from "../../shared/ids.ts";
 import { type SlotLedger, withSlot } from "../slot-ledger.ts";
@@ -35,7 +35,8 @@ async function followOne(deps: StragglerDeps, blobId: Id, home: BlobHome, stragg
     const outcome = await deps.ledger.change(blobId, home, ({ blob }) => {
       const slot = blob.slots[straggler.slot];
       if (slot === undefined || slot.state !== "missing") return undefined;
-      return { slots: withSlot(blob.slots, straggler.slot, { state: "ok", domain: slot.domain, location }) };
+      const arrivedSlot: Slot = { state: "ok", domain: slot.domain, location, verifiedAtMs: deps.clock.nowMs() };
+      return { slots: withSlot(blob.slots, straggler.slot, arrivedSlot) };
     });
     if (outcome !== "changed") deps.discard(blobId, [location]);
   } catch {

@@ -1,0 +1,165 @@
+/**
+ * What the admin API tells of the cluster, made from what the gateway knows at the moment.
+ */
+
+import { decodeRepairEntry, locateBlob } from "../catalog/blobs.ts";
+import { type Catalog, walk } from "../catalog/catalog.ts";
+import { dyingRange, partsOfRepairKey, repairRange } from "../catalog/keys.ts";
+import type { Kv, KvRange } from "../catalog/kv.ts";
+import type { Member, Members } from "../cluster/members.ts";
+import type { Capacity, CopyKey } from "../nodes/storage-node.ts";
+import type { OrphanCollector } from "../replication/reclaim/orphan-collector.ts";
+import type { ClusterStatus, Domains, Replication, Worker, Workers } from "./api-types.ts";
+
+/** What the configuration says of a node that the topology does not keep. */
+export interface NodePlace {
+  readonly kind: "volume" | "s3";
+  /** URL of an S3 endpoint, folder of a volume. */
+  readonly endpoint: string;
+  /** Where a copy is found by looking at the node directly. */
+  locate(key: CopyKey): { readonly container: string; readonly key: string };
+}
+
+export interface AdminContext {
+  readonly catalog: Catalog;
+  readonly members: () => Members;
+  readonly placeOf: (nodeName: string) => NodePlace;
+  readonly orphans: Pick<OrphanCollector, "counts" | "checkedAtMs">;
+}
+
+/** Entries counted one by one before a count is given as at least this many. */
+const COUNT_MAX = 100_000;
+
+export async function clusterStatus(context: AdminContext): Promise<ClusterStatus> {
+  const all = context.members().all();
+  const capacities = await Promise.all(all.map(capacityOf));
+  const known = capacities.filter((capacity) => capacity !== undefined);
+  const total = sum(known.map((capacity) => capacity.totalBytes));
+  const used = sum(known.map((capacity) => capacity.usedBytes));
+  const online = all.filter((member) => member.state === "online").length;
+  const pending = await countEntries(context.catalog.kv, repairRange());
+  return {
+    cluster_healthy: online === all.length && pending === 0,
+    total_capacity_bytes: total,
+    used_bytes: used,
+    free_bytes: sum(known.map((capacity) => capacity.freeBytes)),
+    utilization_pct: total === 0 ? 0 : Math.round((used / total) * 10_000) / 100,
+    master_id: null,
+    worker_count: all.length,
+    workers_healthy: online,
+    workers_degraded: all.length - online,
+    pending_replications: pending,
+  };
+}
+
+export async function workers(context: AdminContext): Promise<Workers> {
+  return {
+    workers: await Promise.all(
+      context
+        .members()
+        .all()
+        .map((member) => worker(context, member)),
+    ),
+  };
+}
+
+async function worker(context: AdminContext, member: Member): Promise<Worker> {
+  const { spec } = member;
+  const { kind, endpoint } = context.placeOf(spec.name);
+  const capacity = await capacityOf(member);
+  return {
+    worker_id: spec.uuid,
+    name: spec.name,
+    domain: spec.domain,
+    home_domain: spec.homeDomain,
+    kind,
+    endpoint,
+    state: member.state,
+    reason: member.reason ?? null,
+    since: new Date(member.sinceMs).toISOString(),
+    accepts_writes: context.members().acceptsWrites(spec.uuid),
+    weight: spec.weight,
+    host: spec.host,
+    rack: spec.rack ?? null,
+    physical_storage_id: spec.physicalStorageId,
+    disk_type: spec.diskType,
+    total_bytes: capacity?.totalBytes ?? null,
+    used_bytes: capacity?.usedBytes ?? null,
+    free_bytes: capacity?.freeBytes ?? null,
+    load_score: member.loadScore(),
+  };
+}
+
+export async function domains(context: AdminContext): Promise<Domains> {
+  const { topology } = context.members();
+  const all = await Promise.all(
+    context
+      .members()
+      .all()
+      .map(async (member) => ({ member, capacity: await capacityOf(member) })),
+  );
+  return {
+    replication_factor: topology.replication.factor,
+    write_quorum: topology.replication.quorum,
+    domains: topology.domains.map((domain, index) => {
+      const own = all.filter(({ member }) => member.spec.domain === domain.name);
+      const capacities = own.flatMap(({ capacity }) => (capacity === undefined ? [] : [capacity]));
+      return {
+        name: domain.name,
+        role: domain.role,
+        priority: domain.role === "active" ? index : null,
+        accepts_writes: domain.acceptsWrites,
+        min_nodes: domain.minNodes,
+        replica_count: domain.replicaCount,
+        node_count: own.length,
+        nodes_online: own.filter(({ member }) => member.state === "online").length,
+        total_bytes: sum(capacities.map((capacity) => capacity.totalBytes)),
+        used_bytes: sum(capacities.map((capacity) => capacity.usedBytes)),
+        free_bytes: sum(capacities.map((capacity) => capacity.freeBytes)),
+      };
+    }),
+  };
+}
+
+export async function replication(context: AdminContext): Promise<Replication> {
+  const { kv } = context.catalog;
+  const counts = { missing: 0, handoff: 0, unverified: 0, corrupt: 0 };
+  let oldestMs: number | undefined;
+  let counted = 0;
+  for await (const entry of walk(kv, repairRange())) {
+    if (++counted > COUNT_MAX) break;
+    const { home, sinceMs } = decodeRepairEntry(entry.value);
+    const { blobId, slot } = partsOfRepairKey(entry.key);
+    const state = (await locateBlob(kv, blobId, home))?.blob.slots[slot]?.state;
+    if (state === undefined || state === "ok" || state === "surplus") continue;
+    counts[state]++;
+    if (state === "missing") oldestMs = Math.min(oldestMs ?? sinceMs, sinceMs);
+  }
+  const { found, removed } = context.orphans.counts;
+  const { checkedAtMs } = context.orphans;
+  return {
+    ...counts,
+    dying_blobs: await countEntries(kv, dyingRange()),
+    orphans: found - removed,
+    orphans_removed: removed,
+    orphans_checked_at: checkedAtMs === undefined ? null : new Date(checkedAtMs).toISOString(),
+    dead_letters: 0,
+    oldest_missing_since: oldestMs === undefined ? null : new Date(oldestMs).toISOString(),
+  };
+}
+
+/** Never fails: a node that cannot tell now is one of unknown capacity. */
+async function capacityOf(member: Member): Promise<Capacity | undefined> {
+  if (member.state !== "online") return undefined;
+  return member.node.capacity().catch(() => undefined);
+}
+
+async function countEntries(kv: Kv, range: KvRange): Promise<number> {
+  let count = 0;
+  for await (const _ of walk(kv, range, 5_000)) if (++count >= COUNT_MAX) break;
+  return count;
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, each) => total + each, 0);
+}

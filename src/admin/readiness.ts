@@ -1,0 +1,33 @@
+import type { Catalog } from "../catalog/catalog.ts";
+import { clusterKey } from "../catalog/keys.ts";
+import type { Members } from "../cluster/members.ts";
+import type { Readiness } from "./api-types.ts";
+
+/**
+ * Whether the gateway is of use to clients: 200 while the catalog answers, 503 while it does not or while the gateway
+ * is on its way down. Nodes that are away make it `degraded` or, where writes cannot be taken, `read-only`.
+ */
+export async function readiness(context: {
+  readonly catalog: Catalog;
+  readonly members: () => Members;
+  readonly draining: () => boolean;
+}): Promise<{ status: 200 | 503; answer: Readiness }> {
+  if (context.draining()) return { status: 503, answer: { status: "draining", reasons: ["the gateway is stopping"] } };
+  try {
+    await context.catalog.kv.get(clusterKey());
+  } catch {
+    return { status: 503, answer: { status: "no-catalog", reasons: ["the catalog does not answer"] } };
+  }
+  const members = context.members();
+  const reasons = members
+    .all()
+    .filter((member) => member.state !== "online")
+    .map(({ spec, state, reason }) => `node ${spec.name} is ${state}${reason === undefined ? "" : `: ${reason}`}`);
+  const writable = members.all().filter(({ spec }) => members.acceptsWrites(spec.uuid)).length;
+  const { degradedWrite, quorum } = members.topology.replication;
+  const needed = degradedWrite.enabled ? degradedWrite.minReplicas : quorum;
+  if (writable < needed) {
+    return { status: 200, answer: { status: "read-only", reasons: ["too few nodes accept writes", ...reasons] } };
+  }
+  return { status: 200, answer: { status: reasons.length === 0 ? "ok" : "degraded", reasons } };
+}

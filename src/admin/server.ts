@@ -1,0 +1,96 @@
+/**
+ * The admin port: health, metrics and the admin API. Only what lies under /api wants a key.
+ */
+import { createHash, timingSafeEqual } from "node:crypto";
+import { createServer, type Server } from "node:http";
+import express, { type NextFunction, type Request, type Response } from "express";
+import type { Secret } from "../config/secret.ts";
+import type { Logger } from "../observability/logger.ts";
+import type { Metrics } from "../observability/metrics.ts";
+import { API_KEY_HEADER, API_PATHS } from "./api-types.ts";
+import { type AdminContext, clusterStatus, domains, replication, workers } from "./cluster-views.ts";
+import { locateObject } from "./locate-object.ts";
+import { openApiDocument } from "./openapi.ts";
+import { ApiError, sendProblem } from "./problem.ts";
+import { readiness } from "./readiness.ts";
+
+export interface AdminServerOptions extends AdminContext {
+  readonly apiKey: Secret;
+  readonly metrics: Metrics;
+  readonly version: string;
+  readonly logger: Logger;
+  /** Whether the gateway is on its way down. */
+  readonly draining: () => boolean;
+}
+
+const HEADERS_TIMEOUT_MS = 10_000;
+const REQUEST_TIMEOUT_MS = 60_000;
+const CONNECTIONS_MAX = 256;
+const HEADER_BYTES_MAX = 16_384;
+
+export function createAdminServer(options: AdminServerOptions): Server {
+  const app = express();
+  app.disable("x-powered-by");
+  app.disable("etag");
+  app.get("/healthz", (_request, response) => {
+    response.json({ status: "ok" });
+  });
+  app.get("/readyz", async (_request, response) => {
+    const { status, answer } = await readiness(options);
+    response.status(status).json(answer);
+  });
+  app.get("/metrics", async (_request, response) => {
+    const { contentType, body } = await options.metrics.render();
+    response.type(contentType).send(body);
+  });
+  app.get("/openapi.json", (_request, response) => {
+    response.json(openApiDocument(options.version));
+  });
+  app.use("/api", requireKey(options.apiKey));
+  app.get(API_PATHS.status, async (_request, response) => {
+    response.json(await clusterStatus(options));
+  });
+  app.get(API_PATHS.workers, async (_request, response) => {
+    response.json(await workers(options));
+  });
+  app.get(API_PATHS.domains, async (_request, response) => {
+    response.json(await domains(options));
+  });
+  app.get(API_PATHS.replication, async (_request, response) => {
+    response.json(await replication(options));
+  });
+  // By hand: a route would decode and split the key.
+  app.use(API_PATHS.objects, async (request, response) => {
+    if (request.method !== "GET") throw new ApiError(405, "Method Not Allowed", "only GET is supported here");
+    response.json(await locateObject(options, request.url));
+  });
+  app.use((request: Request) => {
+    throw new ApiError(404, "Not Found", `there is nothing at ${request.path}`);
+  });
+  app.use((error: unknown, request: Request, response: Response, _next: NextFunction) => {
+    if (error instanceof ApiError) return sendProblem(response, error);
+    options.logger.error({ err: error, path: request.path }, "an admin request failed");
+    sendProblem(response, new ApiError(500, "Internal Server Error", "the request failed; the log says why"));
+  });
+  const server = createServer(
+    { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS, maxHeaderSize: HEADER_BYTES_MAX },
+    app,
+  );
+  server.maxConnections = CONNECTIONS_MAX;
+  return server;
+}
+
+function requireKey(apiKey: Secret): (request: Request, response: Response, next: NextFunction) => void {
+  const right = digest(apiKey.reveal());
+  return (request, _response, next) => {
+    const given = request.header(API_KEY_HEADER);
+    if (given === undefined) throw new ApiError(401, "Unauthorized", "the header X-API-Key is missing");
+    // Digests have one length, so that nothing can be told from the time that comparing takes.
+    if (!timingSafeEqual(digest(given), right)) throw new ApiError(403, "Forbidden", "the X-API-Key is not valid");
+    next();
+  };
+}
+
+function digest(text: string): Buffer {
+  return createHash("sha256").update(text).digest();
+}

@@ -1,0 +1,148 @@
+/**
+ * The whole gateway: opens what it needs from the bottom up, listens, and closes from the top down.
+ */
+import { mkdir } from "node:fs/promises";
+import type { Server } from "node:http";
+import { hostname } from "node:os";
+import { join, resolve } from "node:path";
+import { createAdminServer } from "../admin/server.ts";
+import type { Config, ListenAddress, Secrets } from "../config/config.ts";
+import type { Principal } from "../objects/api.ts";
+import { createLoggers, type Logger } from "../observability/logger.ts";
+import { createMetrics } from "../observability/metrics.ts";
+import { rootCredentials } from "../s3/credentials.ts";
+import { createS3Server } from "../s3/server.ts";
+import { systemClock } from "../shared/clock.ts";
+import { systemErrorCode } from "../shared/errors.ts";
+import { lockFolder } from "../shared/process-lock.ts";
+import { systemRandom } from "../shared/random.ts";
+import { type GatewayKeys, loadKeys } from "./key-files.ts";
+import { listen, stopServer } from "./listen.ts";
+import { nodePlaces } from "./nodes.ts";
+import { openStorage } from "./storage.ts";
+
+/** The id of the one user that there is so far. */
+const ROOT_PRINCIPAL: Principal = { id: "root", displayName: "root" };
+
+export interface Gateway extends AsyncDisposable {
+  readonly s3Url: string;
+  readonly adminUrl: string;
+  readonly keys: GatewayKeys;
+}
+
+/** The gateway cannot start for a reason that its operator can mend; the message says which. */
+export class StartError extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = "StartError";
+  }
+}
+
+/** @throws StartError */
+export async function startGateway(options: {
+  readonly config: Config;
+  readonly secrets: Secrets;
+  readonly version: string;
+}): Promise<Gateway> {
+  const { config, secrets, version } = options;
+  const clock = systemClock;
+  const random = systemRandom();
+  const loggers = createLoggers({ level: config.log.level, clock });
+  const metrics = createMetrics({ version, processMetrics: true });
+  const dataDir = resolve(config.server.dataDir);
+  await using stack = new AsyncDisposableStack();
+
+  stack.use(await claimDataFolder(dataDir));
+  const keys = await startStep(`the keys in ${join(dataDir, "keys")} cannot be used`, () =>
+    loadKeys(join(dataDir, "keys"), secrets, random),
+  );
+  const storage = await startStep("the storage cannot be opened", () =>
+    openStorage({
+      config,
+      secrets,
+      clusterKey: keys.clusterKey,
+      principalOf: (owner) => (owner === ROOT_PRINCIPAL.id ? ROOT_PRINCIPAL : { id: owner, displayName: owner }),
+      host: hostname(),
+      pid: process.pid,
+      clock,
+      random,
+      loggers,
+      metrics,
+    }),
+  );
+  stack.use(storage);
+
+  const { limits, s3, admin } = config.server;
+  const state = { draining: false };
+  const adminServer = createAdminServer({
+    catalog: storage.catalog,
+    members: () => storage.members,
+    orphans: storage.orphans,
+    placeOf: nodePlaces(config.storage.nodes, storage.catalog.clusterId),
+    apiKey: keys.adminApiKey,
+    metrics,
+    version,
+    logger: loggers.named("admin"),
+    draining: () => state.draining,
+  });
+  const s3Server = createS3Server({
+    objects: storage.objects,
+    credentials: rootCredentials(keys.rootKey.accessKey, keys.rootKey.secretKey.reveal(), ROOT_PRINCIPAL),
+    settings: {
+      region: s3.region,
+      ...(s3.domain === undefined ? {} : { domain: s3.domain }),
+      ...(s3.publicUrl === undefined ? {} : { publicUrl: s3.publicUrl }),
+    },
+    limits,
+    clock,
+    random,
+    logger: loggers.named("s3"),
+    metrics,
+  });
+  const logger = loggers.named("server");
+  const adminUrl = await serve(stack, adminServer, {
+    name: "server.admin.listen",
+    address: admin.listen,
+    limits,
+    logger,
+  });
+  const s3Url = await serve(stack, s3Server, { name: "server.s3.listen", address: s3.listen, limits, logger });
+  stack.defer(() => {
+    state.draining = true;
+  });
+  logger.info({ s3Url, adminUrl, version, cluster: storage.catalog.clusterId }, "gateway is serving");
+  const started = stack.move();
+  return { s3Url, adminUrl, keys, [Symbol.asyncDispose]: () => started.disposeAsync() };
+}
+
+async function serve(
+  stack: AsyncDisposableStack,
+  server: Server,
+  how: { name: string; address: ListenAddress; limits: Config["server"]["limits"]; logger: Logger },
+): Promise<string> {
+  const { name, address, limits, logger } = how;
+  const url = await startStep(`${name}: cannot listen on ${address.host}:${address.port}`, () =>
+    listen(server, address),
+  );
+  stack.defer(() => stopServer(server, { drainTimeoutMs: limits.drainTimeoutMs, clock: systemClock, logger }));
+  return url;
+}
+
+async function claimDataFolder(dataDir: string): Promise<AsyncDisposable> {
+  await startStep(`server.dataDir: the data folder ${dataDir} cannot be used`, async () => {
+    await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  });
+  return startStep(`server.dataDir: the data folder ${dataDir} cannot be claimed`, () => lockFolder(dataDir));
+}
+
+async function startStep<T>(what: string, step: () => Promise<T>): Promise<T> {
+  try {
+    return await step();
+  } catch (error) {
+    const code = systemErrorCode(error);
+    const why = error instanceof Error ? error.message : "unknown error";
+    throw new StartError(`${what}: ${code !== undefined && !why.includes(code) ? `${code}: ` : ""}${why}`, {
+      cause: error,
+    });
+  }
+}

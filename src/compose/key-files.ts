@@ -1,0 +1,91 @@
+/**
+ * Keys that the gateway makes for itself at its first start and keeps in the data folder, readable by its owner only.
+ */
+import { mkdir, open, readFile, rename } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import * as z from "zod";
+import type { KeyPair, Secrets } from "../config/config.ts";
+import { Secret } from "../config/secret.ts";
+import { systemErrorCode } from "../shared/errors.ts";
+import type { Random } from "../shared/random.ts";
+
+export interface GatewayKeys {
+  readonly rootKey: KeyPair;
+  /** Where the root key lies, when it was not configured. */
+  readonly rootKeyFile?: string;
+  readonly adminApiKey: Secret;
+  /** Signs the identities of nodes. */
+  readonly clusterKey: Uint8Array;
+}
+
+const CLUSTER_KEY_BYTES = 32;
+const ACCESS_KEY_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+
+const rootKeySchema = z.object({ accessKey: z.string().min(3), secretKey: z.string().min(8) });
+
+/**
+ * The configured keys, and for the others those of the folder, made where they are absent.
+ * @throws Error naming the file that cannot be used
+ */
+export async function loadKeys(folder: string, secrets: Secrets, random: Random): Promise<GatewayKeys> {
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const clusterKey = Buffer.from(
+    await readOrCreate(join(folder, "cluster-key"), () => Buffer.from(random.bytes(CLUSTER_KEY_BYTES)).toString("hex")),
+    "hex",
+  );
+  if (clusterKey.length !== CLUSTER_KEY_BYTES) throw new Error(`${join(folder, "cluster-key")} holds no key`);
+  const adminApiKey =
+    secrets.adminApiKey ??
+    new Secret(
+      await readOrCreate(join(folder, "admin-api-key"), () => Buffer.from(random.bytes(24)).toString("base64url")),
+    );
+  if (secrets.rootKey !== undefined) return { rootKey: secrets.rootKey, adminApiKey, clusterKey };
+
+  const rootKeyFile = join(folder, "root.json");
+  const text = await readOrCreate(rootKeyFile, () => JSON.stringify(newRootKey(random), null, 2));
+  const { accessKey, secretKey } = parseRootKey(rootKeyFile, text);
+  return { rootKey: { accessKey, secretKey: new Secret(secretKey) }, rootKeyFile, adminApiKey, clusterKey };
+}
+
+function parseRootKey(file: string, text: string): z.infer<typeof rootKeySchema> {
+  try {
+    return rootKeySchema.parse(JSON.parse(text));
+  } catch {
+    // The cause would quote the file.
+    throw new Error(
+      `${file} holds no root key; put {"accessKey": ..., "secretKey": ...} there, or remove it for a new one`,
+    );
+  }
+}
+
+function newRootKey(random: Random): z.infer<typeof rootKeySchema> {
+  const letters = [...random.bytes(16)].map((byte) => ACCESS_KEY_LETTERS[byte % ACCESS_KEY_LETTERS.length]);
+  return { accessKey: `BHK${letters.join("")}`, secretKey: Buffer.from(random.bytes(30)).toString("base64url") };
+}
+
+/** The file's text, or what `create` makes, whole and durable before anybody relies on it. */
+async function readOrCreate(file: string, create: () => string): Promise<string> {
+  try {
+    return (await readFile(file, "utf8")).trim();
+  } catch (error) {
+    if (systemErrorCode(error) !== "ENOENT") throw error;
+  }
+  const text = create();
+  // Renamed into place, so that a crash leaves the whole file or none.
+  const draft = `${file}.new`;
+  await writeDurably(draft, `${text}\n`);
+  await rename(draft, file);
+  await syncFolder(dirname(file));
+  return text;
+}
+
+async function writeDurably(file: string, text: string): Promise<void> {
+  await using handle = await open(file, "w", 0o600);
+  await handle.writeFile(text);
+  await handle.sync();
+}
+
+async function syncFolder(folder: string): Promise<void> {
+  await using handle = await open(folder, "r");
+  await handle.sync();
+}

@@ -1,0 +1,81 @@
+/**
+ * From the configuration's nodes to handles: each driver behind its wrappers, opened when it can be.
+ */
+import { readFile } from "node:fs/promises";
+import type { NodePlace } from "../admin/cluster-views.ts";
+import type { NodeHandle } from "../cluster/membership.ts";
+import type { NodeConfig, Secrets } from "../config/config.ts";
+import { LazyNode } from "../nodes/lazy-node.ts";
+import { NodeKeys } from "../nodes/s3/node-keys.ts";
+import { openS3Node } from "../nodes/s3/s3-node.ts";
+import { NodeError, type StorageNode } from "../nodes/storage-node.ts";
+import { openVolumeNode } from "../nodes/volume/open-volume-node.ts";
+import type { Logger } from "../observability/logger.ts";
+import type { Clock } from "../shared/clock.ts";
+import type { Id } from "../shared/ids.ts";
+import type { Random } from "../shared/random.ts";
+
+export interface NodeDeps {
+  readonly clusterId: Id;
+  readonly secrets: Secrets;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+}
+
+export function openNodeHandle(deps: NodeDeps, config: NodeConfig): NodeHandle {
+  const node = new LazyNode(config.name, () => openDriver(deps, config));
+  return { node, available: () => true, hasRoom: () => true, loadScore: () => 0.5, onUnavailable: () => {} };
+}
+
+/** Where operators find what is on a node, by the node's name. */
+export function nodePlaces(nodes: readonly NodeConfig[], clusterId: Id): (name: string) => NodePlace {
+  const keys = new NodeKeys(clusterId);
+  const places = new Map(nodes.map((node) => [node.name, placeOf(node, keys)]));
+  return (name) => {
+    const place = places.get(name);
+    if (place === undefined) throw new TypeError("a member is not in the configuration");
+    return place;
+  };
+}
+
+function placeOf(node: NodeConfig, keys: NodeKeys): NodePlace {
+  if (node.kind === "volume") {
+    return { kind: "volume", endpoint: node.path, locate: (key) => ({ container: node.path, key }) };
+  }
+  const { endpoint, bucket } = node;
+  return { kind: "s3", endpoint, locate: (key) => ({ container: bucket, key: keys.blob(key) }) };
+}
+
+/** @throws NodeError */
+async function openDriver(deps: NodeDeps, node: NodeConfig): Promise<StorageNode> {
+  const { clusterId, clock, random, logger, secrets } = deps;
+  if (node.kind === "volume") {
+    const { name, path, indexPath } = node;
+    const place = indexPath === undefined ? { path } : { path, indexPath };
+    return openVolumeNode({ name, ...place, clusterId, clock, random, logger: logger.child({ node: name }) });
+  }
+  const keys = secrets.nodes.get(node.name);
+  if (keys === undefined) throw new NodeError("invalid", "the node has no keys");
+  const { name, endpoint, bucket, region, caFile } = node;
+  return openS3Node({
+    name,
+    endpoint,
+    bucket,
+    region,
+    accessKey: keys.accessKey,
+    secretKey: keys.secretKey.reveal(),
+    ...(caFile === undefined ? {} : { ca: await readCa(caFile) }),
+    clusterId,
+    clock,
+    random,
+  });
+}
+
+async function readCa(file: string): Promise<string> {
+  try {
+    return await readFile(file, "utf8");
+  } catch (error) {
+    throw new NodeError("invalid", `the certificate file ${file} cannot be read`, { cause: error });
+  }
+}

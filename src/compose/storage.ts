@@ -1,0 +1,184 @@
+/**
+ * Puts the storage side together: catalog, nodes, cluster, replication and the object service over them.
+ */
+import { type Catalog, endOtherSessions, openCatalog } from "../catalog/catalog.ts";
+import type { Kv } from "../catalog/kv.ts";
+import { openLmdbKv } from "../catalog/lmdb/lmdb-kv.ts";
+import { memoryKv } from "../catalog/memory/memory-kv.ts";
+import { Membership, type NodeHandle } from "../cluster/membership.ts";
+import { applyConfiguration } from "../cluster/topology-store.ts";
+import type { CatalogConfig, Config, Secrets } from "../config/config.ts";
+import type { ObjectService, Principal } from "../objects/api.ts";
+import { createObjectService } from "../objects/object-service.ts";
+import type { Loggers } from "../observability/logger.ts";
+import type { Metrics } from "../observability/metrics.ts";
+import { createHasher } from "../placement/hasher.ts";
+import { createPlacement } from "../placement/placement.ts";
+import { createBlobStore } from "../replication/blob-store.ts";
+import { createDiscarder } from "../replication/discard.ts";
+import { createBlobReader } from "../replication/read/blob-reader.ts";
+import { DyingSweeper } from "../replication/reclaim/dying-sweeper.ts";
+import { OpenReads } from "../replication/reclaim/open-reads.ts";
+import { OrphanCollector } from "../replication/reclaim/orphan-collector.ts";
+import { carryOutPendingDeletes } from "../replication/reclaim/pending-deletes.ts";
+import { Repairer } from "../replication/repair/repairer.ts";
+import { createSlotLedger } from "../replication/slot-ledger.ts";
+import { Worker } from "../replication/worker.ts";
+import { loadChecksums } from "../shared/checksums.ts";
+import type { Clock } from "../shared/clock.ts";
+import { type Id, idSource } from "../shared/ids.ts";
+import { KeyedMutex } from "../shared/keyed-mutex.ts";
+import type { Random } from "../shared/random.ts";
+import { openNodeHandle } from "./nodes.ts";
+import { configuredTopology } from "./topology.ts";
+
+/** How long the start waits for nodes that do not answer. */
+const NODE_WAIT_MS = 2_000;
+const REPAIR_INTERVAL_MS = 10_000;
+const SWEEP_INTERVAL_MS = 10_000;
+const PENDING_DELETES_INTERVAL_MS = 10_000;
+const ORPHAN_INTERVAL_MS = 60_000;
+/** Requests that a process sent before it died may still be on their way to a node. */
+const ORPHAN_DELAY_MS = 10_000;
+
+export interface StorageDeps {
+  readonly config: Config;
+  readonly secrets: Secrets;
+  readonly clusterKey: Uint8Array;
+  readonly principalOf: (owner: string) => Principal;
+  readonly host: string;
+  readonly pid: number;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly loggers: Loggers;
+  readonly metrics: Metrics;
+}
+
+export interface Storage extends AsyncDisposable {
+  readonly catalog: Catalog;
+  readonly members: Membership;
+  readonly objects: ObjectService;
+  readonly repairer: Repairer;
+  readonly orphans: OrphanCollector;
+}
+
+export async function openStorage(deps: StorageDeps): Promise<Storage> {
+  const { config, clock, random, loggers, metrics } = deps;
+  await using stack = new AsyncDisposableStack();
+  const ids = idSource(clock, random);
+
+  const kv = await openKv(config.catalog);
+  stack.defer(() => kv.close());
+  const catalog = await openCatalog(kv, { clock, ids, host: deps.host, pid: deps.pid });
+  // The folder of the catalog is ours alone, so whoever had a session on it is gone.
+  await endOtherSessions(catalog);
+
+  const { topology, records } = await applyConfiguration(catalog, configuredTopology(config.storage), ids);
+  const handles = new Map<Id, NodeHandle>();
+  for (const spec of topology.nodes) {
+    const node = config.storage.nodes.find((candidate) => candidate.name === spec.name);
+    if (node === undefined) continue;
+    const handle = openNodeHandle({ ...deps, clusterId: catalog.clusterId, logger: loggers.named("nodes") }, node);
+    stack.defer(() => handle.node.close());
+    handles.set(spec.uuid, handle);
+  }
+  const admitted = new Set([...records.values()].filter((record) => record.admitted).map((record) => record.uuid));
+  const membership = new Membership({
+    catalog,
+    topology,
+    placement: createPlacement(topology, await createHasher()),
+    handles,
+    admitted,
+    clusterKey: deps.clusterKey,
+    clock,
+    logger: loggers.named("cluster"),
+    intervalMs: config.storage.health.intervalMs,
+  });
+  stack.use(membership);
+  await membership.start(NODE_WAIT_MS);
+
+  const members = () => membership;
+  const logger = loggers.named("replication");
+  const discarder = createDiscarder({ catalog, members, clock, logger });
+  stack.defer(() => discarder.idle());
+  const ledger = createSlotLedger({ catalog, clock, ids });
+  const reader = createBlobReader({
+    members,
+    clock,
+    random,
+    limits: config.storage.read,
+    onDamage: (damage) => {
+      metrics.badCopyFound(membership.get(damage.location.nodeUuid)?.spec.name ?? "unknown", damage.kind);
+      repairer
+        .recordDamage(damage)
+        .then(() => repair.wake())
+        .catch((error: unknown) => logger.error({ err: error }, "a bad copy could not be recorded"));
+    },
+  });
+  const discard = discarder.discard;
+  const repairer = new Repairer({ catalog, members, reader, ledger, discard, clock, random, logger });
+  const openReads = new OpenReads(clock);
+  const sweeper = new DyingSweeper({ catalog, members, openReads, clock, graceMs: config.storage.delete.graceMs });
+  const orphans = new OrphanCollector({ catalog, members, clock, logger });
+
+  const worker = (name: string, intervalMs: number, run: (signal: AbortSignal) => Promise<void>): Worker =>
+    stack.use(new Worker({ name, intervalMs, clock, logger, run }));
+  const repair = worker("repair", REPAIR_INTERVAL_MS, (signal) => repairer.run(signal));
+  const sweep = worker("sweep", SWEEP_INTERVAL_MS, (signal) => sweeper.run(signal));
+  const pendingDeletes = worker("pending-deletes", PENDING_DELETES_INTERVAL_MS, (signal) =>
+    carryOutPendingDeletes({ catalog, members }, signal),
+  );
+  const collect = worker("orphans", ORPHAN_INTERVAL_MS, (signal) => orphans.run(signal));
+  membership.onOnline(() => {
+    repair.wake();
+    pendingDeletes.wake();
+  });
+  repair.start();
+  sweep.start();
+  pendingDeletes.start();
+  collect.start(ORPHAN_DELAY_MS);
+
+  const { write } = config.storage;
+  const blobs = createBlobStore({
+    write: {
+      members,
+      reader,
+      clusterId: catalog.clusterId,
+      session: catalog.session,
+      clock,
+      random,
+      ids,
+      limits: write,
+      discard,
+    },
+    members,
+    reader,
+    ledger,
+    clock,
+    wakeRepair: () => repair.wake(),
+  });
+  const objects = createObjectService({
+    catalog,
+    blobs,
+    checksums: await loadChecksums(),
+    clock,
+    ids,
+    openReads,
+    commits: new KeyedMutex(),
+    principalOf: deps.principalOf,
+    segmentBytes: write.segmentBytes,
+  });
+  const opened = stack.move();
+  return {
+    catalog,
+    members: membership,
+    objects,
+    repairer,
+    orphans,
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  };
+}
+
+function openKv(config: CatalogConfig): Promise<Kv> {
+  return config.kind === "lmdb" ? openLmdbKv({ folder: config.path }) : Promise.resolve(memoryKv());
+}
