@@ -41,7 +41,7 @@ export function crcCombiner32(polynomial: number): CrcCombiner<number> {
 export function crcCombiner64(polynomial: bigint): CrcCombiner<bigint> {
   const polyHigh = Number(polynomial >> 32n);
   const polyLow = Number(polynomial & 0xffffffffn);
-  // In halves of 32 bits: the same loop over BigInt takes ten times as long, and an object may have 10,000 parts.
+  // In halves of 32 bits: over BigInt the same loop takes several times as long, and an object may have 10,000 parts.
   const times = (left: bigint, right: bigint): bigint => {
     let high = Number(right >> 32n) | 0;
     let low = Number(right & 0xffffffffn) | 0;

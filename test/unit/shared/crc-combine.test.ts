@@ -77,7 +77,7 @@ describe("combined CRCs", () => {
     const length = fc.integer({ min: 0, max: 2 ** 52 - 1 });
     const combiner = crcCombiner64(0x9a6c9329ac4bc9b5n);
     fc.assert(
-      fc.property(word, word, word, length, length, (a, b, c, lengthB, lengthC) => {
+      fc.property(fc.tuple(word, word, word), length, length, ([a, b, c], lengthB, lengthC) => {
         assert.equal(
           combiner.combine(combiner.combine(a, b, lengthB), c, lengthC),
           combiner.combine(a, combiner.combine(b, c, lengthC), lengthB + lengthC),
