@@ -36,7 +36,7 @@ export interface CopyState {
 
 export interface WriteState {
   readonly policy: ReplicationPolicy;
-  /** Every planned slot, with or without a copy, and the hand-off copies besides. */
+  /** For each planned slot its own copy, durable or owed, or the hand-off copy made in place of it (or both). */
   readonly copies: readonly CopyState[];
   /**
    * Whether a domain that holds no durable copy of this blob has a node that may still take one: a domain of the plan,
@@ -51,7 +51,7 @@ export interface WriteState {
 }
 
 /**
- * - `full`: every planned copy is durable, in as many domains as the policy's factor.
+ * - `full`: every planned copy is durable, in as many domains as the policy's factor, and none is a hand-off copy.
  * - `quorum`: a quorum of domains holds a durable planned copy. Hand-off copies do not count for it.
  * - `degraded`: less than that, but all that can be had now and at least the policy's minimum.
  * - `no`: not to be acknowledged, or not yet.
@@ -61,10 +61,9 @@ export type Acknowledgement = "full" | "quorum" | "degraded" | "no";
 /** The class in which a write may be acknowledged in its present state. */
 export function acknowledge(state: WriteState): Acknowledgement {
   const { policy, copies } = state;
-  const planned = copies.filter((copy) => !copy.handoff);
-  const plannedDomains = domainsHolding(planned);
-  if (plannedDomains >= policy.factor && planned.every((copy) => copy.durable)) return "full";
-  if (plannedDomains >= policy.quorum) return "quorum";
+  const domains = domainsHolding(copies.filter((copy) => !copy.handoff));
+  if (domains >= policy.factor && copies.every((copy) => copy.durable && !copy.handoff)) return "full";
+  if (domains >= policy.quorum) return "quorum";
   return isDegraded(state) ? "degraded" : "no";
 }
 

@@ -3,7 +3,7 @@
  * a copy that is corrupt, lost, away or too slow is left for another one at the same block, and the consumer notices
  * nothing.
  */
-import type { Blob } from "../../catalog/records/blob.ts";
+import type { Blob, Location } from "../../catalog/records/blob.ts";
 import type { Members } from "../../cluster/members.ts";
 import { BLOCK_BYTES, type ByteRange, NodeError } from "../../nodes/storage-node.ts";
 import { type Clock, sleep } from "../../shared/clock.ts";
@@ -27,7 +27,7 @@ export interface ReadLimits {
 export interface CopyDamage {
   readonly blobId: Id;
   readonly slot: number;
-  readonly nodeUuid: Id;
+  readonly location: Location;
   /** `corrupt`: its bytes are not those that were written, or fewer. `lost`: its node is certain to hold no such blob. */
   readonly kind: "corrupt" | "lost";
 }
@@ -213,7 +213,7 @@ class BlobRead {
     const kind = error.kind === "corrupt" ? "corrupt" : error.kind === "not-found" ? "lost" : undefined;
     // Neither failure passes, so that the copy is not asked again and this is said once.
     if (kind === undefined) return;
-    this.#deps.onDamage({ blobId: this.#blob.blobId, slot: copy.slot, nodeUuid: copy.location.nodeUuid, kind });
+    this.#deps.onDamage({ blobId: this.#blob.blobId, slot: copy.slot, location: copy.location, kind });
   }
 
   #letGo(attempt: Attempt): void {

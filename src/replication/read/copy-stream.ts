@@ -77,7 +77,7 @@ export class CopyStream {
 
   #end(): void {
     this.#closed = true;
-    const reason = new NodeError("aborted", "the read was given up");
+    const reason = givenUp();
     this.#abort.abort(reason);
     this.#interrupt?.(reason);
     this.#rest = undefined;
@@ -85,7 +85,13 @@ export class CopyStream {
   }
 
   async #pull(): Promise<Uint8Array> {
+    if (this.#closed) throw givenUp();
     this.#chunks ??= await this.#open();
+    // Closed between the node's answer and this line.
+    if (this.#abort.signal.aborted) {
+      release(this.#chunks);
+      throw givenUp();
+    }
     const result = await this.#wait(this.#chunks.next());
     if (result.done) throw new NodeError("corrupt", "the copy is shorter than its record says");
     if (result.value.length > 0) this.#started = true;
@@ -148,6 +154,10 @@ export class CopyStream {
       );
     });
   }
+}
+
+function givenUp(): NodeError {
+  return new NodeError("aborted", "the read was given up");
 }
 
 function asNodeError(error: unknown): NodeError {

@@ -142,9 +142,9 @@ class BlobWrite {
     signal?.throwIfAborted();
     if (this.#length <= this.#deps.limits.bufferBytes) {
       await this.#hold(bytes);
-      for (const slot of this.#slots) this.#startInDomain(slot);
+      this.#startPlanned();
     } else {
-      for (const slot of this.#slots) this.#startInDomain(slot);
+      this.#startPlanned();
       await this.#stream(bytes);
     }
     signal?.throwIfAborted();
@@ -216,7 +216,15 @@ class BlobWrite {
     if (this.#crcs.length !== blocks) throw new StreamTooShortError((blocks - this.#crcs.length) * BLOCK_BYTES);
   }
 
-  /** Starts or restarts a slot on the first of its candidates that was not tried. */
+  /** Starts every slot on the node that was planned for it. The plan chose these together, so none is passed over. */
+  #startPlanned(): void {
+    for (const slot of this.#slots) {
+      const [planned] = slot.candidates;
+      if (planned !== undefined) this.#start(slot, planned, false);
+    }
+  }
+
+  /** Restarts a slot on the first of its candidates that was not tried. */
   #startInDomain(slot: SlotWrite): boolean {
     const target = this.#firstUsable(slot.candidates, "planned");
     if (target === undefined) return false;

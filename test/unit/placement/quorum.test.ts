@@ -64,6 +64,13 @@ const cases: readonly Case[] = [
     expected: "quorum",
   },
   {
+    name: "a hand-off copy in place of a second copy inside a domain is not that copy",
+    policy: policyOf(1),
+    copies: [held("a"), handedTo("b")],
+    writableNodes: 2,
+    expected: "quorum",
+  },
+  {
     name: "two copies of one domain make no quorum of two",
     policy: policyOf(2),
     copies: [held("a"), held("a"), owed("b"), owed("b")],
@@ -80,15 +87,7 @@ const cases: readonly Case[] = [
     expected: "quorum",
   },
   {
-    name: "the other domain still takes writes: one copy is not enough",
-    policy: policyOf(2),
-    copies: [held("a"), owed("b")],
-    otherDomainsWritable: true,
-    writableNodes: 2,
-    expected: "no",
-  },
-  {
-    name: "the other domain is away, standby is there: one copy is not enough",
+    name: "the other domain still takes writes, or standby does: one copy is not enough",
     policy: policyOf(2),
     copies: [held("a"), owed("b")],
     otherDomainsWritable: true,
@@ -230,10 +229,8 @@ function restated({ policy, copies, otherDomainsWritable, writableNodes }: State
   const planned = new Set<string>();
   const anywhere = new Set<string>();
   for (const copy of copies) {
-    if (!copy.durable) {
-      owedCopies += 1;
-      continue;
-    }
+    if (!copy.durable || copy.handoff) owedCopies += 1;
+    if (!copy.durable) continue;
     durable += 1;
     anywhere.add(copy.domain);
     if (!copy.handoff) planned.add(copy.domain);
