@@ -4,9 +4,9 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { createServer, type Server } from "node:http";
 import express, { type NextFunction, type Request, type Response } from "express";
-import type { Secret } from "../config/secret.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
+import type { Secret } from "../shared/secret.ts";
 import { API_KEY_HEADER, API_PATHS } from "./api-types.ts";
 import { type AdminContext, clusterStatus, domains, replication, workers } from "./cluster-views.ts";
 import { locateObject } from "./locate-object.ts";

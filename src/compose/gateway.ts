@@ -54,7 +54,7 @@ export async function startGateway(options: {
 
   stack.use(await claimDataFolder(dataDir));
   const keys = await startStep(`the keys in ${join(dataDir, "keys")} cannot be used`, () =>
-    loadKeys(join(dataDir, "keys"), secrets, random),
+    loadKeys(join(dataDir, "keys"), secrets, { random, region: config.server.s3.region }),
   );
   const storage = await startStep("the storage cannot be opened", () =>
     openStorage({

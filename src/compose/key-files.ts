@@ -5,14 +5,14 @@ import { mkdir, open, readFile, rename } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import * as z from "zod";
 import type { KeyPair, Secrets } from "../config/config.ts";
-import { Secret } from "../config/secret.ts";
 import { systemErrorCode } from "../shared/errors.ts";
 import type { Random } from "../shared/random.ts";
+import { Secret } from "../shared/secret.ts";
 
 export interface GatewayKeys {
   readonly rootKey: KeyPair;
-  /** Where the root key lies, when it was not configured. */
-  readonly rootKeyFile?: string;
+  /** The root key as AWS's tools read it, when it was not configured. */
+  readonly awsCredentialsFile?: string;
   readonly adminApiKey: Secret;
   /** Signs the identities of nodes. */
   readonly clusterKey: Uint8Array;
@@ -27,7 +27,12 @@ const rootKeySchema = z.object({ accessKey: z.string().min(3), secretKey: z.stri
  * The configured keys, and for the others those of the folder, made where they are absent.
  * @throws Error naming the file that cannot be used
  */
-export async function loadKeys(folder: string, secrets: Secrets, random: Random): Promise<GatewayKeys> {
+export async function loadKeys(
+  folder: string,
+  secrets: Secrets,
+  how: { readonly random: Random; readonly region: string },
+): Promise<GatewayKeys> {
+  const { random, region } = how;
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const clusterKey = Buffer.from(
     await readOrCreate(join(folder, "cluster-key"), () => Buffer.from(random.bytes(CLUSTER_KEY_BYTES)).toString("hex")),
@@ -44,7 +49,12 @@ export async function loadKeys(folder: string, secrets: Secrets, random: Random)
   const rootKeyFile = join(folder, "root.json");
   const text = await readOrCreate(rootKeyFile, () => JSON.stringify(newRootKey(random), null, 2));
   const { accessKey, secretKey } = parseRootKey(rootKeyFile, text);
-  return { rootKey: { accessKey, secretKey: new Secret(secretKey) }, rootKeyFile, adminApiKey, clusterKey };
+  const awsCredentialsFile = join(folder, "aws-credentials");
+  await replaceFile(
+    awsCredentialsFile,
+    `[default]\naws_access_key_id = ${accessKey}\naws_secret_access_key = ${secretKey}\nregion = ${region}`,
+  );
+  return { rootKey: { accessKey, secretKey: new Secret(secretKey) }, awsCredentialsFile, adminApiKey, clusterKey };
 }
 
 function parseRootKey(file: string, text: string): z.infer<typeof rootKeySchema> {
@@ -71,12 +81,16 @@ async function readOrCreate(file: string, create: () => string): Promise<string>
     if (systemErrorCode(error) !== "ENOENT") throw error;
   }
   const text = create();
-  // Renamed into place, so that a crash leaves the whole file or none.
+  await replaceFile(file, text);
+  return text;
+}
+
+/** Renamed into place, so that a crash leaves the whole file or none. */
+async function replaceFile(file: string, text: string): Promise<void> {
   const draft = `${file}.new`;
   await writeDurably(draft, `${text}\n`);
   await rename(draft, file);
   await syncFolder(dirname(file));
-  return text;
 }
 
 async function writeDurably(file: string, text: string): Promise<void> {
