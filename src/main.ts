@@ -3,18 +3,21 @@ import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { EXIT, type ExitCode } from "./cli/errors.ts";
 import { type CliDependencies, type ConfigReport, runCli } from "./cli/run.ts";
-import { type Gateway, StartError, startGateway } from "./compose/gateway.ts";
+import type { Gateway } from "./compose/gateway.ts";
 import { localGateway, readConfig } from "./config/inspect-config.ts";
 import { formatProblem } from "./config/problems.ts";
+import { withEnvironmentFile } from "./config/read-sources.ts";
 import { toError } from "./shared/errors.ts";
 
 const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as {
   version: string;
 };
 
+const env = withEnvironmentFile(process.env);
+
 const dependencies: CliDependencies = {
   version,
-  env: process.env,
+  env,
   stdout: (text) => process.stdout.write(text),
   stderr: (text) => process.stderr.write(text),
   serve,
@@ -25,7 +28,7 @@ const dependencies: CliDependencies = {
 process.exitCode = await runCli(process.argv.slice(2), dependencies);
 
 function checkConfig(configFile: string | undefined): ConfigReport {
-  const loaded = readConfig({ file: configFile, env: process.env });
+  const loaded = readConfig({ file: configFile, env });
   if ("problems" in loaded) {
     return { sound: false, problems: loaded.problems, lines: loaded.problems.map(formatProblem) };
   }
@@ -33,11 +36,13 @@ function checkConfig(configFile: string | undefined): ConfigReport {
 }
 
 async function serve(configFile: string | undefined): Promise<ExitCode> {
-  const loaded = readConfig({ file: configFile, env: process.env });
+  const loaded = readConfig({ file: configFile, env });
   if ("problems" in loaded) {
     for (const problem of loaded.problems) process.stderr.write(`bulkhead: ${formatProblem(problem)}\n`);
     return EXIT.failed;
   }
+  // Only here, so that the commands that ask a running gateway do not load one.
+  const { StartError, startGateway } = await import("./compose/gateway.ts");
   const stopped = signalToStop();
   let gateway: Gateway;
   try {

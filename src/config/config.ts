@@ -4,7 +4,7 @@
  * apart, so that a Config can be shown. docs/configuration.md is generated from schema.ts.
  */
 import type { DiskType, ReplicationPolicy, TopologyDomain } from "../placement/topology.ts";
-import type { Secret } from "./secret.ts";
+import type { Secret } from "../shared/secret.ts";
 
 export interface Config {
   readonly server: ServerConfig;

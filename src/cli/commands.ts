@@ -1,0 +1,109 @@
+/** What each command that asks the admin API prints. */
+import {
+  API_PATHS,
+  type Copy,
+  clusterStatusSchema,
+  domainsSchema,
+  type ObjectVersion,
+  objectLocationSchema,
+  workersSchema,
+} from "../admin/api-types.ts";
+import type { AdminClient } from "./admin-client.ts";
+import { formatBytes, formatFields, formatTable } from "./text.ts";
+
+/** An answer as the server gave it, and as people read it. */
+export interface Output {
+  readonly json: unknown;
+  readonly text: string;
+}
+
+export async function showStatus(admin: AdminClient): Promise<Output> {
+  const status = await admin.get(API_PATHS.status, clusterStatusSchema);
+  const { workers_healthy, worker_count, workers_degraded, used_bytes, total_capacity_bytes } = status;
+  const text = formatFields([
+    ["Cluster", status.cluster_healthy ? "healthy" : "not healthy"],
+    ["Nodes", `${workers_healthy} of ${worker_count} healthy, ${workers_degraded} degraded`],
+    [
+      "Used",
+      `${formatBytes(used_bytes)} of ${formatBytes(total_capacity_bytes)} (${status.utilization_pct.toFixed(1)} %)`,
+    ],
+    ["Free", formatBytes(status.free_bytes)],
+    ["Pending copies", String(status.pending_replications)],
+    ["Master", status.master_id ?? "-"],
+  ]);
+  return { json: status, text };
+}
+
+export async function showNodes(admin: AdminClient): Promise<Output> {
+  const answer = await admin.get(API_PATHS.workers, workersSchema);
+  const rows = answer.workers.map((node) => [
+    node.name,
+    node.domain === node.home_domain ? node.domain : `${node.domain} (home: ${node.home_domain})`,
+    node.state,
+    node.accepts_writes ? "yes" : "no",
+    formatBytes(node.used_bytes),
+    formatBytes(node.total_bytes),
+    node.load_score.toFixed(2),
+    node.endpoint,
+    node.reason ?? "",
+  ]);
+  const head = ["NAME", "DOMAIN", "STATE", "WRITES", "USED", "TOTAL", "LOAD", "ENDPOINT", "REASON"];
+  return { json: answer, text: formatTable(head, rows) };
+}
+
+export async function showDomains(admin: AdminClient): Promise<Output> {
+  const answer = await admin.get(API_PATHS.domains, domainsSchema);
+  const rows = answer.domains.map((domain) => [
+    domain.name,
+    domain.role,
+    domain.accepts_writes ? "yes" : "no",
+    `${domain.nodes_online}/${domain.node_count}`,
+    String(domain.min_nodes),
+    String(domain.replica_count),
+    formatBytes(domain.used_bytes),
+    formatBytes(domain.total_bytes),
+  ]);
+  const head = ["NAME", "ROLE", "WRITES", "ONLINE", "MIN NODES", "COPIES", "USED", "TOTAL"];
+  const replication = `Replication: factor ${answer.replication_factor}, quorum ${answer.write_quorum}\n`;
+  return { json: answer, text: replication + formatTable(head, rows) };
+}
+
+export async function locateObject(admin: AdminClient, bucket: string, key: string): Promise<Output> {
+  const path = `${API_PATHS.objects}/${encodeURIComponent(bucket)}/${encodeURIComponent(key)}`;
+  const answer = await admin.get(path, objectLocationSchema);
+  return { json: answer, text: answer.versions.map(formatVersion).join("\n") };
+}
+
+function formatVersion(version: ObjectVersion): string {
+  const fields = formatFields([
+    ["Version", `${version.version_id}${version.is_latest ? " (latest)" : ""}`],
+    ["Modified", version.last_modified],
+    ...(version.delete_marker
+      ? ([["Kind", "delete marker"]] as const)
+      : ([
+          ["Size", `${version.size} B`],
+          ["ETag", version.etag],
+        ] as const)),
+  ]);
+  if (version.extents.length === 0) return fields;
+  const rows = version.extents.flatMap(({ blob_id, offset, length, copies }) =>
+    copies.map((copy, index) => [
+      ...(index === 0 ? [String(offset), String(length), blob_id] : ["", "", ""]),
+      String(copy.slot),
+      copy.domain,
+      copy.state,
+      formatNode(copy),
+      copy.location === null ? "-" : `${copy.location.container}/${copy.location.key}`,
+      copy.verified_at ?? "-",
+    ]),
+  );
+  const head = ["OFFSET", "LENGTH", "BLOB", "SLOT", "DOMAIN", "STATE", "NODE", "LOCATION", "VERIFIED"];
+  const more = version.next_offset === null ? "" : `More extents begin at offset ${version.next_offset}.\n`;
+  return fields + formatTable(head, rows) + more;
+}
+
+function formatNode({ node, node_id, node_domain, domain }: Copy): string {
+  const name = node ?? node_id;
+  if (name === null) return "-";
+  return node_domain === null || node_domain === domain ? name : `${name} (${node_domain})`;
+}

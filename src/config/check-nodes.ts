@@ -1,0 +1,143 @@
+/** Contradictions in and between the nodes, and between them and their domains. */
+import { domainNames, resolveDomains } from "./domains.ts";
+import type { PropertyPath } from "./properties.ts";
+import { endpointHost } from "./resolve-nodes.ts";
+import { type NodeSettings, validBucketName } from "./schema/node-settings.ts";
+import type { StorageSettings } from "./schema/storage-settings.ts";
+import type { Finding, Uncertain } from "./written.ts";
+
+const NODES: PropertyPath = ["storage", "nodes"];
+
+export function checkNodes(storage: StorageSettings, uncertain: Uncertain): Finding[] {
+  const findings: Finding[] = [...checkSharedKeys(storage, uncertain)];
+  const names = new Map<string, number>();
+  const places = new Map<string, number>();
+  for (const [index, node] of (storage.nodes ?? []).entries()) {
+    const find = (key: keyof NodeSettings, reason: string): void => {
+      if (!uncertain([...NODES, index, key])) findings.push({ path: [...NODES, index, key], reason });
+    };
+    checkRequired(node, find);
+    checkDomain(node, storage, uncertain, find);
+    checkEndpoint(node, find);
+    checkKeys(node, storage, uncertain, find);
+    const { name } = node;
+    if (name !== undefined && takenBefore(names, name, index) !== undefined) find("name", "is the name of two nodes");
+    const place = placeOf(node);
+    const earlier = place === undefined ? undefined : takenBefore(places, place, index);
+    if (earlier !== undefined) {
+      find(
+        "endpoint",
+        `is the place of ${propertyOf(earlier)} as well: the same endpoint and bucket, or the same folder`,
+      );
+    }
+  }
+  return [...findings, ...checkPopulation(storage, uncertain)];
+}
+
+type Find = (key: keyof NodeSettings, reason: string) => void;
+
+function checkRequired(node: NodeSettings, find: Find): void {
+  if (node.name === undefined) find("name", "must be given");
+  if (node.endpoint === undefined) find("endpoint", "must be given");
+  if (node.faultDomain === undefined) find("faultDomain", "must be given");
+}
+
+function checkDomain(node: NodeSettings, storage: StorageSettings, uncertain: Uncertain, find: Find): void {
+  const known = domainNames(storage);
+  if (node.faultDomain === undefined || known.includes(node.faultDomain)) return;
+  // Without active domains every domain would be unknown: that they are missing is said once, elsewhere.
+  if (storage.activeDomains === undefined) return;
+  if (uncertain(["storage", "activeDomains"]) || uncertain(["storage", "standbyDomain"])) return;
+  find("faultDomain", `must be an active domain or the standby domain: ${known.join(", ")}`);
+}
+
+function checkEndpoint(node: NodeSettings, find: Find): void {
+  const { endpoint, name, bucket } = node;
+  if (endpoint?.kind !== "s3") return;
+  if (node.caFile !== undefined && !endpoint.url.startsWith("https:")) {
+    find("caFile", "has no use unless the endpoint begins with https://");
+  }
+  if (node.indexPath !== undefined) find("indexPath", "has no use unless the endpoint is volume:PATH");
+  if (bucket === undefined && name !== undefined && !validBucketName(name)) {
+    find("bucket", `must be given, because the node's name ${name} is no valid bucket name`);
+  }
+}
+
+function checkKeys(node: NodeSettings, storage: StorageSettings, uncertain: Uncertain, find: Find): void {
+  if (node.endpoint?.kind !== "s3") return;
+  const own = node.accessKey !== undefined || node.secretKey !== undefined;
+  for (const [key, other] of [
+    ["accessKey", "secretKey"],
+    ["secretKey", "accessKey"],
+  ] as const) {
+    if (node[key] !== undefined) continue;
+    if (own) find(key, `must be given together with ${other}`);
+    else if (storage.accessKey === undefined && storage.secretKey === undefined) {
+      if (uncertain(["storage", key]) || uncertain(["storage", other])) continue;
+      find(key, `must be given here or for all nodes, as storage.${key}`);
+    }
+  }
+}
+
+function checkSharedKeys({ accessKey, secretKey }: StorageSettings, uncertain: Uncertain): Finding[] {
+  if ((accessKey === undefined) === (secretKey === undefined)) return [];
+  const [missing, other] = accessKey === undefined ? ["accessKey", "secretKey"] : ["secretKey", "accessKey"];
+  if (uncertain(["storage", missing])) return [];
+  return [{ path: ["storage", missing], reason: `must be given together with storage.${other}` }];
+}
+
+/** What two nodes must not have in common; absent while it is not known. */
+function placeOf({ name, endpoint, bucket = name }: NodeSettings): string | undefined {
+  if (endpoint?.kind === "volume") return `volume:${normalFolder(endpoint.path)}`;
+  if (endpoint === undefined || bucket === undefined) return undefined;
+  return `${endpointHost(endpoint.url)}:${new URL(endpoint.url).port}/${bucket}`;
+}
+
+function normalFolder(path: string): string {
+  return path
+    .replace(/^\.\//, "")
+    .replaceAll(/\/(\.?\/)*/g, "/")
+    .replace(/(.)\/\.?$/, "$1");
+}
+
+/** The index that the key was first seen with, if it was. */
+function takenBefore(seen: Map<string, number>, key: string, index: number): number | undefined {
+  const earlier = seen.get(key);
+  if (earlier === undefined) seen.set(key, index);
+  return earlier;
+}
+
+function propertyOf(index: number): string {
+  return `storage.nodes[${index}]`;
+}
+
+/** Nodes that a domain must have. */
+function checkPopulation(storage: StorageSettings, uncertain: Uncertain): Finding[] {
+  const { nodes } = storage;
+  if (nodes === undefined || uncertain(["storage", "activeDomains"])) return [];
+  const unplaced = nodes.some((_, index) => uncertain([...NODES, index, "faultDomain"]));
+  if (unplaced || nodes.some(({ faultDomain }) => faultDomain === undefined)) return [];
+  const findings: Finding[] = [];
+  for (const [index, { name, role, replicaCount }] of resolveDomains(storage).entries()) {
+    const members = nodes.filter(({ faultDomain }) => faultDomain === name);
+    if (members.length === 0 && role === "active") {
+      findings.push({ path: ["storage", "activeDomains", index], reason: "is an active domain without any node" });
+      continue;
+    }
+    const storages = new Set(members.map((node) => node.physicalStorageId ?? node.name)).size;
+    const settingsIndex = storage.domains.findIndex((domain) => domain.name === name);
+    if (replicaCount > storages && members.length > 0 && settingsIndex >= 0) {
+      findings.push({
+        path: ["storage", "domains", settingsIndex, "replicaCount"],
+        reason: `must be at most ${storages}, the number of the domain's nodes with a physicalStorageId of their own`,
+      });
+    }
+  }
+  if (storage.degradedWrite.minReplicas > nodes.length) {
+    findings.push({
+      path: ["storage", "degradedWrite", "minReplicas"],
+      reason: `must be at most ${nodes.length}, the number of nodes`,
+    });
+  }
+  return findings;
+}

@@ -1,0 +1,115 @@
+/** Makes the configuration of settings that passed all checks. Durations and sizes get their units here. */
+import { join } from "node:path";
+import { resolveQuorum } from "../placement/quorum.ts";
+import { Secret } from "../shared/secret.ts";
+import type { CatalogConfig, Config, Secrets, ServerConfig, StorageConfig } from "./config.ts";
+import { resolveDomains } from "./domains.ts";
+import { resolveNodeSecrets, resolveNodes } from "./resolve-nodes.ts";
+import type { ServerSettings } from "./schema/server-settings.ts";
+import type { CatalogUrl, Settings } from "./schema/settings.ts";
+import type { StorageSettings } from "./schema/storage-settings.ts";
+
+const MIB_BYTES = 2 ** 20;
+
+export function resolveConfig(settings: Settings): Config {
+  const { server, storage } = settings;
+  return {
+    server: resolveServer(server),
+    catalog: resolveCatalog(settings.catalog.url, server.dataDir),
+    coordinator: settings.coordinator.url,
+    storage: resolveStorage(storage, server.dataDir),
+    log: settings.log,
+  };
+}
+
+export function resolveSecrets({ server, storage }: Settings): Secrets {
+  const { accessKey, secretKey } = server.rootKey;
+  const { apiKey } = server.admin;
+  return {
+    ...(accessKey !== undefined && secretKey !== undefined
+      ? { rootKey: { accessKey, secretKey: new Secret(secretKey) } }
+      : {}),
+    ...(apiKey === undefined ? {} : { adminApiKey: new Secret(apiKey) }),
+    nodes: resolveNodeSecrets(storage),
+  };
+}
+
+function resolveCatalog(url: CatalogUrl, dataDir: string): CatalogConfig {
+  return url.kind === "memory" ? { kind: "memory" } : { kind: "lmdb", path: url.path ?? join(dataDir, "catalog") };
+}
+
+function resolveServer({ dataDir, s3, admin, workers, limits }: ServerSettings): ServerConfig {
+  return {
+    dataDir,
+    s3: {
+      listen: s3.listen,
+      ...(s3.publicUrl === undefined ? {} : { publicUrl: s3.publicUrl }),
+      ...(s3.domain === undefined ? {} : { domain: s3.domain }),
+      region: s3.region,
+    },
+    admin: { listen: admin.listen },
+    workers,
+    limits: {
+      connectionsMax: limits.maxConnections,
+      requestsMax: limits.maxRequests,
+      headerBytesMax: limits.headerBytes,
+      headersTimeoutMs: limits.headersTimeout,
+      stallTimeoutMs: limits.stallTimeout,
+      keepAliveTimeoutMs: limits.keepAliveTimeout,
+      drainTimeoutMs: limits.drainTimeout,
+    },
+  };
+}
+
+function resolveStorage(storage: StorageSettings, dataDir: string): StorageConfig {
+  const { replication, degradedWrite, write, read, rebalance, repair } = storage;
+  const domains = resolveDomains(storage);
+  const writable = domains.filter(({ role, acceptsWrites }) => role === "active" && acceptsWrites).length;
+  const factor = replication.factor ?? writable;
+  const consistency = storage.consistency.repair;
+  return {
+    domains,
+    nodes: resolveNodes(storage, dataDir),
+    virtualNodesPerNode: storage.virtualNodesPerNode,
+    replication: {
+      factor,
+      quorum: resolveQuorum(replication.quorum, factor),
+      domainChoice: replication.domainChoice,
+      degradedWrite: {
+        enabled: degradedWrite.enabled,
+        minReplicas: degradedWrite.minReplicas,
+        handoff: degradedWrite.handoff,
+      },
+    },
+    write: {
+      segmentBytes: write.segmentSize,
+      stallTimeoutMs: write.stallTimeout,
+      stragglerTimeoutMs: write.stragglerTimeout,
+      bufferBytes: write.buffer,
+      lagTimeoutMs: write.lagTimeout,
+    },
+    read: { hedgeDelayMs: read.hedgeDelayMs, stallTimeoutMs: read.stallTimeout },
+    delete: { graceMs: storage.delete.grace },
+    rebalance: {
+      enabled: rebalance.enabled,
+      rateLimitPerSecond: rebalance.rateLimitPerSecond,
+      ...(rebalance.bandwidthLimitMib === "none"
+        ? {}
+        : { bandwidthLimitBytesPerSecond: rebalance.bandwidthLimitMib * MIB_BYTES }),
+      cleanupSource: rebalance.cleanupSource,
+    },
+    repair: {
+      rateLimitPerSecond: repair.rateLimitPerSecond,
+      bandwidthLimitBytesPerSecond: repair.bandwidthLimitMib === "auto" ? "auto" : repair.bandwidthLimitMib * MIB_BYTES,
+    },
+    consistencyRepair: {
+      enabled: consistency.enabled,
+      cron: consistency.cron,
+      batchSize: consistency.batchSize,
+      lockTimeoutMs: consistency.lockTimeoutSeconds * 1000,
+    },
+    health: { intervalMs: storage.health.intervalSeconds * 1000 },
+    promotion: { intervalMs: storage.promotion.intervalSeconds * 1000 },
+    metrics: { cacheMs: storage.metrics.cacheSeconds * 1000 },
+  };
+}

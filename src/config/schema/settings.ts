@@ -1,0 +1,70 @@
+/**
+ * Every setting: its place, form, default and meaning. The reader, the environment's names and docs/configuration.md
+ * all come from here. Names are in camel case; load-config.ts reads them in kebab case as well.
+ *
+ * Nothing is required here, even where a node cannot do without: what is missing is found by check.ts, so that it is
+ * reported together with everything else.
+ */
+import * as z from "zod";
+import type { CoordinatorConfig } from "../config.ts";
+import { type Leaf, leaf, type Reading, word } from "./leaves.ts";
+import { serverSettings } from "./server-settings.ts";
+import { settingNotes } from "./setting-notes.ts";
+import { storageSettings } from "./storage-settings.ts";
+
+/** `path` is absent where the store lies in the data folder. */
+export type CatalogUrl = { readonly kind: "lmdb"; readonly path?: string } | { readonly kind: "memory" };
+
+const catalogUrl = (): Leaf<CatalogUrl> =>
+  leaf("lmdb:, lmdb:PATH or memory:", (written): Reading<CatalogUrl> => {
+    if (written === "lmdb:") return { value: { kind: "lmdb" } };
+    if (written === "memory:") return { value: { kind: "memory" } };
+    if (typeof written !== "string") return { refused: true };
+    if (/^postgres(ql)?:/.test(written)) {
+      return { refused: "must be lmdb: or memory: because PostgreSQL is not in this version" };
+    }
+    const folder = /^lmdb:(?!\/\/)(.+)$/.exec(written)?.[1];
+    return folder === undefined ? { refused: true } : { value: { kind: "lmdb", path: folder } };
+  });
+
+const coordinatorUrl = (): Leaf<CoordinatorConfig> =>
+  leaf("embedded:", (written): Reading<CoordinatorConfig> => {
+    if (written === "embedded:") return { value: { kind: "embedded" } };
+    const urls = Array.isArray(written) ? written : [written];
+    return { refused: urls.some(isRedis) ? "must be embedded: because Redis is not in this version" : true };
+  });
+
+function isRedis(written: unknown): boolean {
+  return typeof written === "string" && /^rediss?:/.test(written);
+}
+
+export const settingsSchema = z.strictObject({
+  server: serverSettings.prefault({}),
+  catalog: z
+    .strictObject({
+      url: catalogUrl().prefault("lmdb:").register(settingNotes, {
+        meaning:
+          "`lmdb:` (folder `catalog` of the data folder), `lmdb:PATH`, or `memory:` (forgets everything when it stops)",
+        secret: true,
+      }),
+    })
+    .prefault({}),
+  coordinator: z
+    .strictObject({
+      url: coordinatorUrl()
+        .prefault("embedded:")
+        .register(settingNotes, { meaning: "who does what now; this version has it built in", secret: true }),
+    })
+    .prefault({}),
+  storage: storageSettings.prefault({}),
+  log: z
+    .strictObject({
+      level: word(["fatal", "error", "warn", "info", "debug", "trace", "silent"])
+        .prefault("info")
+        .register(settingNotes, { meaning: "least severe level that is logged" }),
+    })
+    .prefault({}),
+});
+
+/** What was written, with defaults for what was not. */
+export type Settings = z.output<typeof settingsSchema>;

@@ -1,0 +1,175 @@
+/** `storage.*` */
+import * as z from "zod";
+import { accessKey, DOMAINS_MAX, label, NODES_MAX, secretKey } from "./forms.ts";
+import { duration, flag, integer, type Leaf, originUrl, size, text, word, wordOrInteger } from "./leaves.ts";
+import { domainSettings, nodeSettings } from "./node-settings.ts";
+import { settingNotes } from "./setting-notes.ts";
+
+/** Six fields, seconds first. Their ranges are for whoever runs the schedule to judge. */
+const schedule = (): Leaf<string> =>
+  text(
+    "a schedule of six fields, seconds first, such as 0 */15 * * * ?",
+    /^([0-9A-Za-z*/,?#-]+ +){5}[0-9A-Za-z*/,?#-]+$/,
+  );
+
+export const storageSettings = z.strictObject({
+  activeDomains: z.array(label()).max(DOMAINS_MAX).optional().register(settingNotes, {
+    meaning: "domains that take writes, in order of priority",
+    defaultNote: "required with nodes; else `a` and `b`",
+  }),
+  standbyDomain: label()
+    .optional()
+    .register(settingNotes, { meaning: "hot standby pool; takes hand-off copies only, until a node is promoted" }),
+  virtualNodesPerNode: integer(1, 10_000)
+    .prefault(150)
+    .register(settingNotes, { meaning: "virtual nodes of a node with weight 100" }),
+  externalEndpoint: originUrl()
+    .optional()
+    .register(settingNotes, { meaning: "endpoint that URLs of nodes are signed for (another network, a VPN)" }),
+  accessKey: accessKey()
+    .optional()
+    .register(settingNotes, { meaning: "access key for S3 nodes that have none of their own", secret: true }),
+  secretKey: secretKey()
+    .optional()
+    .register(settingNotes, { meaning: "secret key for S3 nodes that have none of their own", secret: true }),
+  nodes: z.array(nodeSettings).max(NODES_MAX).optional().register(settingNotes, {
+    meaning: "storage nodes",
+    defaultNote: "an embedded node for each active domain, in the data folder: `a1`, `b1`",
+  }),
+  domains: z
+    .array(domainSettings)
+    .max(DOMAINS_MAX)
+    .prefault([])
+    .register(settingNotes, { meaning: "settings of single domains" }),
+  replication: z
+    .strictObject({
+      factor: integer(1, DOMAINS_MAX).optional().register(settingNotes, {
+        meaning: "domains that hold a copy",
+        defaultNote: "number of active domains that accept writes",
+      }),
+      quorum: wordOrInteger(["auto", "majority", "all"], 1, DOMAINS_MAX).prefault("auto").register(settingNotes, {
+        meaning:
+          "domains that must hold a durable copy before a write is acknowledged; `auto`: all of a factor up to 2, the majority of a larger one",
+      }),
+      domainChoice: word(["hash", "priority"]).prefault("hash").register(settingNotes, {
+        meaning: "which domains when there are more than the factor: by a weighted hash, or always the first ones",
+      }),
+    })
+    .prefault({}),
+  degradedWrite: z
+    .strictObject({
+      enabled: flag().prefault(true).register(settingNotes, {
+        meaning: "acknowledge below quorum while every other domain has no node that accepts writes",
+      }),
+      minReplicas: integer(1, DOMAINS_MAX).prefault(1).register(settingNotes, {
+        meaning: "least copies then, hand-off copies included; two wherever two nodes accept writes",
+      }),
+      handoff: word(["any", "active", "none"]).prefault("any").register(settingNotes, {
+        meaning:
+          "where hand-off copies go: `any` (other active domains, then standby, then the same domain), `active` or `none`",
+      }),
+      trackForSync: flag().prefault(true).register(settingNotes, {
+        meaning: "record what is missing; must stay true while degraded writes are enabled",
+      }),
+    })
+    .prefault({}),
+  write: z
+    .strictObject({
+      segmentSize: size("1MiB", "512MiB")
+        .prefault("64MiB")
+        .register(settingNotes, { meaning: "larger objects are cut in segments of this size, each placed on its own" }),
+      stallTimeout: duration("100ms", "10min")
+        .prefault("10s")
+        .register(settingNotes, { meaning: "a node that accepts no byte of a copy for this long has failed" }),
+      stragglerTimeout: duration("0s", "1h")
+        .prefault("60s")
+        .register(settingNotes, { meaning: "how long copies may still arrive after the write was acknowledged" }),
+      buffer: size("256KiB", "64MiB")
+        .prefault("1MiB")
+        .register(settingNotes, { meaning: "buffer of each target of a write" }),
+      lagTimeout: duration("0s", "10min").prefault("1s").register(settingNotes, {
+        meaning: "a target whose buffer is full for this long no longer holds the others up, and is completed later",
+      }),
+    })
+    .prefault({}),
+  read: z
+    .strictObject({
+      hedgeDelayMs: integer(0, 60_000).prefault(250).register(settingNotes, {
+        meaning: "a copy that sends no byte for this long is asked of a second node as well",
+      }),
+      stallTimeout: duration("100ms", "10min")
+        .prefault("10s")
+        .register(settingNotes, { meaning: "a node that sends no byte of a copy for this long has failed" }),
+    })
+    .prefault({}),
+  delete: z
+    .strictObject({
+      grace: duration("0s", "7d")
+        .prefault("10min")
+        .register(settingNotes, { meaning: "how long bytes stay on the nodes after the last reference to them went" }),
+    })
+    .prefault({}),
+  rebalance: z
+    .strictObject({
+      enabled: flag().prefault(true).register(settingNotes, { meaning: "run jobs that only move copies" }),
+      rateLimitPerSecond: integer(1, 100_000).prefault(10).register(settingNotes, { meaning: "copies moved a second" }),
+      bandwidthLimitMib: wordOrInteger(["none"], 1, 100_000)
+        .prefault("none")
+        .register(settingNotes, { meaning: "MiB moved a second" }),
+      cleanupSource: flag()
+        .prefault(false)
+        .register(settingNotes, { meaning: "remove the source; else it stays on record as surplus and is served" }),
+    })
+    .prefault({}),
+  repair: z
+    .strictObject({
+      rateLimitPerSecond: wordOrInteger(["auto"], 1, 100_000)
+        .prefault("auto")
+        .register(settingNotes, { meaning: "copies restored a second; `auto`: as fast as foreground latency allows" }),
+      bandwidthLimitMib: wordOrInteger(["auto"], 1, 100_000)
+        .prefault("auto")
+        .register(settingNotes, { meaning: "MiB restored a second" }),
+    })
+    .prefault({}),
+  consistency: z
+    .strictObject({
+      repair: z
+        .strictObject({
+          enabled: flag()
+            .prefault(true)
+            .register(settingNotes, { meaning: "compare nodes with the catalog regularly" }),
+          cron: schedule()
+            .prefault("0 */15 * * * ?")
+            .register(settingNotes, { meaning: "when; six fields, seconds first" }),
+          batchSize: integer(1, 10_000).prefault(100).register(settingNotes, { meaning: "copies a batch" }),
+          lockTimeoutSeconds: integer(10, 86_400)
+            .prefault(600)
+            .register(settingNotes, { meaning: "lifetime of its lock, renewed while work goes on" }),
+        })
+        .prefault({}),
+    })
+    .prefault({}),
+  health: z
+    .strictObject({
+      intervalSeconds: integer(1, 3600)
+        .prefault(30)
+        .register(settingNotes, { meaning: "between two probes of a node" }),
+    })
+    .prefault({}),
+  promotion: z
+    .strictObject({
+      intervalSeconds: integer(1, 3600)
+        .prefault(30)
+        .register(settingNotes, { meaning: "between two looks for domains that want a standby node" }),
+    })
+    .prefault({}),
+  metrics: z
+    .strictObject({
+      cacheSeconds: integer(1, 3600)
+        .prefault(60)
+        .register(settingNotes, { meaning: "how long a node's scraped metrics are used" }),
+    })
+    .prefault({}),
+});
+
+export type StorageSettings = z.output<typeof storageSettings>;

@@ -1,0 +1,133 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Registry } from "prom-client";
+import { createMetrics, type Metrics } from "../../../src/observability/metrics.ts";
+import { CounterSeries, HistogramSeries } from "../../../src/observability/series.ts";
+
+function metrics(): Metrics {
+  return createMetrics({ version: "1.2.3", processMetrics: false });
+}
+
+async function linesOf(from: Metrics, name: string): Promise<string[]> {
+  const { body } = await from.render();
+  return body.split("\n").filter((line) => line.startsWith(name));
+}
+
+test("requests are counted by operation and class of status, with their time and bytes", async () => {
+  const all = metrics();
+  const request = { operation: "PutObject", durationMs: 30, receivedBytes: 10, sentBytes: 0 };
+  for (const status of [200, 204, 503]) {
+    all.requestStarted();
+    all.requestFinished({ ...request, status });
+  }
+  all.requestStarted();
+  assert.deepEqual(await linesOf(all, "bulkhead_s3_requests_total"), [
+    'bulkhead_s3_requests_total{operation="PutObject",status="2xx"} 2',
+    'bulkhead_s3_requests_total{operation="PutObject",status="5xx"} 1',
+  ]);
+  assert.deepEqual(await linesOf(all, "bulkhead_s3_received_bytes_total"), [
+    'bulkhead_s3_received_bytes_total{operation="PutObject"} 30',
+  ]);
+  assert.deepEqual(await linesOf(all, "bulkhead_s3_requests_in_flight"), ["bulkhead_s3_requests_in_flight 1"]);
+  const duration = await linesOf(all, "bulkhead_s3_request_duration_seconds");
+  assert.ok(duration.includes('bulkhead_s3_request_duration_seconds_bucket{operation="PutObject",le="0.025"} 0'));
+  assert.ok(duration.includes('bulkhead_s3_request_duration_seconds_bucket{operation="PutObject",le="0.05"} 3'));
+  assert.ok(duration.includes('bulkhead_s3_request_duration_seconds_bucket{operation="PutObject",le="+Inf"} 3'));
+  assert.ok(duration.includes('bulkhead_s3_request_duration_seconds_sum{operation="PutObject"} 0.09'));
+  assert.ok(duration.includes('bulkhead_s3_request_duration_seconds_count{operation="PutObject"} 3'));
+});
+
+test("operations on nodes keep the names that dashboards know", async () => {
+  const all = metrics();
+  const node = all.node("node-a1");
+  node.started("put");
+  node.started("put");
+  node.started("get");
+  node.finished("put", "ok", 250, 4096);
+  node.finished("put", "timeout", 1000, 0);
+  assert.deepEqual(await linesOf(all, "s3_node_operations_total"), [
+    's3_node_operations_total{node="node-a1",operation="put",outcome="ok"} 1',
+    's3_node_operations_total{node="node-a1",operation="put",outcome="timeout"} 1',
+  ]);
+  assert.deepEqual(await linesOf(all, "s3_node_operation_seconds_total"), [
+    's3_node_operation_seconds_total{node="node-a1",operation="put"} 1.25',
+  ]);
+  assert.deepEqual(await linesOf(all, "s3_node_operations_in_flight"), [
+    's3_node_operations_in_flight{node="node-a1"} 1',
+  ]);
+});
+
+test("the state of nodes is asked for at each scrape, and nodes that went are not shown", async () => {
+  const all = metrics();
+  let nodes = [
+    { node: "node-a", domain: "a", online: true, loadScore: 0.25 },
+    { node: "node-b", domain: "b", online: false, loadScore: 0.5 },
+  ];
+  all.watchNodes(() => nodes);
+  assert.deepEqual(await linesOf(all, "s3_node_online_status"), [
+    's3_node_online_status{node="node-a",domain="a"} 1',
+    's3_node_online_status{node="node-b",domain="b"} 0',
+  ]);
+  nodes = nodes.slice(0, 1);
+  assert.deepEqual(await linesOf(all, "s3_node_load_score"), ['s3_node_load_score{node="node-a",domain="a"} 0.25']);
+});
+
+test("a source that fails is left out of a scrape, and the rest is shown", async () => {
+  const all = metrics();
+  let fail = true;
+  all.watchBacklog(async () => {
+    if (fail) throw new Error("no catalog");
+    return { missing: 3, orphan: 0 };
+  });
+  assert.deepEqual(await linesOf(all, "bulkhead_backlog"), []);
+  assert.deepEqual(await linesOf(all, "bulkhead_build_info"), ['bulkhead_build_info{version="1.2.3"} 1']);
+  fail = false;
+  assert.deepEqual(await linesOf(all, "bulkhead_backlog"), [
+    'bulkhead_backlog{kind="missing"} 3',
+    'bulkhead_backlog{kind="orphan"} 0',
+  ]);
+});
+
+test("series beyond their limit are counted together", async () => {
+  const registry = new Registry();
+  const counter = new CounterSeries(registry, { name: "c", help: "h", labelNames: ["l"], seriesMax: 40 });
+  for (let i = 0; i < 100; i++) counter.add(counter.series(`v${i}`));
+  counter.add(counter.series("v0"));
+  const lines = (await registry.metrics()).split("\n").filter((line) => line.startsWith("c{"));
+  assert.equal(lines.length, 40);
+  assert.ok(lines.includes('c{l="v0"} 2'));
+  assert.ok(lines.includes('c{l="other"} 61'));
+});
+
+test("a value on a bound belongs to that bucket", async () => {
+  const registry = new Registry();
+  const histogram = new HistogramSeries(registry, {
+    name: "h",
+    help: "h",
+    labelNames: [],
+    seriesMax: 1,
+    bounds: [1, 2],
+  });
+  for (const value of [1, 1.5, 2, 3]) histogram.observe(histogram.series(), value);
+  const lines = (await registry.metrics()).split("\n").filter((line) => line.startsWith("h_"));
+  assert.deepEqual(lines, [
+    'h_bucket{le="1"} 1',
+    'h_bucket{le="2"} 3',
+    'h_bucket{le="+Inf"} 4',
+    "h_sum 7.5",
+    "h_count 4",
+  ]);
+});
+
+test("labels are escaped, and the wrong number of them is a mistake", async () => {
+  const registry = new Registry();
+  const counter = new CounterSeries(registry, { name: "c", help: "h", labelNames: ["l"], seriesMax: 4 });
+  counter.add(counter.series('a"b\\c\nd'));
+  assert.match(await registry.metrics(), /c\{l="a\\"b\\\\c\\nd"\} 1/);
+  assert.throws(() => counter.series("a", "b"), RangeError);
+});
+
+test("the metrics of the process are there when asked for", async () => {
+  const all = createMetrics({ version: "1.2.3", processMetrics: true });
+  assert.equal((await linesOf(all, "process_resident_memory_bytes")).length, 1);
+});
