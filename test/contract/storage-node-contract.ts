@@ -34,7 +34,7 @@ export const CONTRACT_CLUSTER_ID = "00c0ffee00c0ffee00c0ffee00c0ffee";
 export interface NodeUnderTest {
   readonly node: StorageNode;
   /** Removes everything; called once, after the node in use was closed. */
-  dispose(): Promise<void>;
+  dispose(): PromiseLike<void>;
   /** Opens the same store again after the suite closed the node, as after a restart. */
   reopen?(): Promise<StorageNode>;
   /** Flips at least one bit of the copy's bytes at this offset, behind the node's back. */
@@ -211,7 +211,8 @@ export function storageNodeContract(name: string, makeNode: () => Promise<NodeUn
         );
       }
       const stats = await listAll(session, 1000);
-      assert.deepEqual(stats.map((blob) => blob.length).sort(), [100, 101, 102, 103, 104, 105, 106]);
+      const lengths = stats.map((blob) => blob.length).sort((a, b) => a - b);
+      assert.deepEqual(lengths, [100, 101, 102, 103, 104, 105, 106]);
     });
 
     it("says that there is more exactly when there is", async () => {

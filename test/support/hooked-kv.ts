@@ -1,0 +1,57 @@
+/** A key-value store under which a test can slip in commits of its own, or lose the answer to one. */
+import type { Kv, KvAtomic, KvCommitResult, KvEntry, KvKey, KvListOptions, KvRange } from "../../src/catalog/kv.ts";
+import { collectAtomic, type KvCommitRequest } from "../../src/catalog/kv-atomic.ts";
+
+export interface KvHooks {
+  /** Stands between a commit and the store; `pass` commits it. */
+  commit?: (request: KvCommitRequest, pass: () => Promise<KvCommitResult>) => Promise<KvCommitResult>;
+  /** Runs before a list is read. */
+  list?: (range: KvRange) => Promise<void>;
+}
+
+export class HookedKv implements Kv {
+  hooks: KvHooks = {};
+  readonly #under: Kv;
+
+  constructor(under: Kv) {
+    this.#under = under;
+  }
+
+  get(key: KvKey): Promise<KvEntry | undefined> {
+    return this.#under.get(key);
+  }
+
+  getMany(keys: readonly KvKey[]): Promise<(KvEntry | undefined)[]> {
+    return this.#under.getMany(keys);
+  }
+
+  async list(range: KvRange, options: KvListOptions): Promise<KvEntry[]> {
+    await this.hooks.list?.(range);
+    return this.#under.list(range, options);
+  }
+
+  atomic(): KvAtomic {
+    return collectAtomic((request) => {
+      const pass = (): Promise<KvCommitResult> => this.#replay(request).commit();
+      return this.hooks.commit === undefined ? pass() : this.hooks.commit(request, pass);
+    });
+  }
+
+  close(): Promise<void> {
+    return this.#under.close();
+  }
+
+  #replay(request: KvCommitRequest): KvAtomic {
+    const atomic = this.#under.atomic();
+    for (const check of request.checks) {
+      if (check.kind === "version") atomic.check(check.key, check.version);
+      else atomic.checkEmpty(check.range);
+    }
+    for (const mutation of request.mutations) {
+      if (mutation.kind === "set") atomic.set(mutation.key, mutation.value);
+      else if (mutation.kind === "sum") atomic.sum(mutation.key, mutation.deltas);
+      else atomic.delete(mutation.key);
+    }
+    return atomic;
+  }
+}

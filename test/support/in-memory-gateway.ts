@@ -1,0 +1,342 @@
+/**
+ * The gateway's heart in memory: the object service over real placement, replication and catalog code, a key-value
+ * store and storage nodes in memory, time that the test moves, randomness from a seed. The store and the nodes outlive
+ * `restart`, as disks outlive a process.
+ */
+import { type Catalog, endOtherSessions, openCatalog, walk } from "../../src/catalog/catalog.ts";
+import { dyingRange, pendingDeletesRange, repairRange } from "../../src/catalog/keys.ts";
+import type { Kv } from "../../src/catalog/kv.ts";
+import { memoryKv } from "../../src/catalog/memory/memory-kv.ts";
+import { applyConfiguration, type ConfiguredTopology } from "../../src/cluster/topology-store.ts";
+import { MemoryStore, openMemoryNode } from "../../src/nodes/memory/memory-node.ts";
+import type { StorageNode } from "../../src/nodes/storage-node.ts";
+import type { ObjectService } from "../../src/objects/api.ts";
+import { createObjectService } from "../../src/objects/object-service.ts";
+import { silentLogger } from "../../src/observability/logger.ts";
+import { createPlacement } from "../../src/placement/placement.ts";
+import type { ReplicationPolicy } from "../../src/placement/topology.ts";
+import { type BlobStore, createBlobStore } from "../../src/replication/blob-store.ts";
+import { createDiscarder, type Discarder } from "../../src/replication/discard.ts";
+import { createBlobReader } from "../../src/replication/read/blob-reader.ts";
+import { DyingSweeper } from "../../src/replication/reclaim/dying-sweeper.ts";
+import { OpenReads } from "../../src/replication/reclaim/open-reads.ts";
+import { OrphanCollector } from "../../src/replication/reclaim/orphan-collector.ts";
+import { carryOutPendingDeletes } from "../../src/replication/reclaim/pending-deletes.ts";
+import { Repairer } from "../../src/replication/repair/repairer.ts";
+import { createSlotLedger, type SlotLedger } from "../../src/replication/slot-ledger.ts";
+import type { WriteLimits } from "../../src/replication/write/blob-writer.ts";
+import { loadChecksums } from "../../src/shared/checksums.ts";
+import { type Id, idSource } from "../../src/shared/ids.ts";
+import { KeyedMutex } from "../../src/shared/keyed-mutex.ts";
+import { type Random, seededRandom } from "../../src/shared/random.ts";
+import { domainOf, policyOf, quickHasher, standbyDomain } from "../unit/placement/topologies.ts";
+import { ControlledNode } from "./controlled-node.ts";
+import { HookedKv } from "./hooked-kv.ts";
+import { ManualClock } from "./manual-clock.ts";
+import { StaticMembers } from "./static-members.ts";
+
+const MIB = 2 ** 20;
+const HOUR_MS = 3_600_000;
+
+/** Small, so that short bodies are cut in segments and streamed. */
+const SEGMENT_BYTES = MIB;
+const WRITE_LIMITS: WriteLimits = { bufferBytes: MIB / 2, lagTimeoutMs: 1_000, stragglerTimeoutMs: 60_000 };
+const READ_LIMITS = { hedgeDelayMs: 250, stallTimeoutMs: 10_000 };
+export const GRACE_MS = 600_000;
+
+/** Longer than any wait of background work: the longest back-off and the grace time together. */
+const BACKGROUND_WAIT_MS = 2 * HOUR_MS;
+/** Rounds of background work after which something must be wrong: deleting a bucket takes four. */
+const ROUNDS_MAX = 12;
+
+export interface GatewayOptions {
+  /** Active domains d0, d1, ...; two when absent. */
+  readonly domains?: number;
+  /** Nodes d0-0, d0-1, ... in each; one when absent. */
+  readonly nodesPerDomain?: number;
+  /** Nodes standby-0, ...; none when absent. */
+  readonly standbyNodes?: number;
+  /** Copies inside each domain. */
+  readonly replicaCount?: number;
+  /** Factor: the number of domains when absent. */
+  readonly policy?: Partial<ReplicationPolicy>;
+  readonly seed?: number;
+  readonly segmentBytes?: number;
+  readonly limits?: Partial<WriteLimits>;
+}
+
+export interface TestNode {
+  readonly name: string;
+  readonly domain: string;
+  readonly uuid: Id;
+  readonly store: MemoryStore;
+  readonly control: ControlledNode;
+}
+
+/** What a process has and loses when it ends. */
+export interface GatewayProcess {
+  readonly catalog: Catalog;
+  readonly members: StaticMembers;
+  readonly service: ObjectService;
+  readonly blobs: BlobStore;
+  readonly ledger: SlotLedger;
+  readonly repairer: Repairer;
+  readonly sweeper: DyingSweeper;
+  readonly orphans: OrphanCollector;
+  readonly discarder: Discarder;
+  readonly openReads: OpenReads;
+}
+
+export async function openInMemoryGateway(options: GatewayOptions = {}): Promise<InMemoryGateway> {
+  const gateway = new InMemoryGateway(options);
+  await gateway.restart();
+  return gateway;
+}
+
+export class InMemoryGateway {
+  readonly clock = new ManualClock();
+  readonly random: Random;
+  readonly kv: HookedKv;
+  /** By name. */
+  readonly nodes = new Map<string, TestNode>();
+  /** How often somebody asked for repair to run. */
+  repairsWanted = 0;
+  readonly #options: GatewayOptions;
+  readonly #damage = new Set<Promise<void>>();
+  #process: GatewayProcess | undefined;
+
+  constructor(options: GatewayOptions) {
+    this.#options = options;
+    this.random = seededRandom(options.seed ?? 1);
+    const store: Kv = memoryKv();
+    this.kv = new HookedKv(store);
+  }
+
+  get process(): GatewayProcess {
+    if (this.#process === undefined) throw new Error("the gateway is not started");
+    return this.#process;
+  }
+
+  get service(): ObjectService {
+    return this.process.service;
+  }
+
+  get members(): StaticMembers {
+    return this.process.members;
+  }
+
+  /** Starts a new process over the same store and nodes; the one before is taken for dead and its session ended. */
+  async restart(): Promise<void> {
+    const { clock, random, kv } = this;
+    const ids = idSource(clock, random);
+    const catalog = await openCatalog(kv, { clock, ids, host: "test", pid: 1 });
+    await endOtherSessions(catalog);
+    const { topology } = await applyConfiguration(catalog, configuredTopology(this.#options), ids);
+    for (const { uuid, name, domain } of topology.nodes) {
+      if (!this.nodes.has(name)) this.nodes.set(name, testNode({ uuid, name, domain }, catalog.clusterId));
+    }
+    const members = new StaticMembers({
+      topology,
+      placement: createPlacement(topology, quickHasher),
+      nodes: new Map<Id, StorageNode>([...this.nodes.values()].map(({ uuid, control }) => [uuid, control])),
+    });
+    for (const { uuid, control } of this.nodes.values()) if (control.down) members.setState(uuid, "offline");
+    this.#process = await this.#start(catalog, members);
+  }
+
+  node(name: string): TestNode {
+    const node = this.nodes.get(name);
+    if (node === undefined) throw new Error(`there is no node ${name}`);
+    return node;
+  }
+
+  nodeOf(uuid: Id): TestNode {
+    for (const node of this.nodes.values()) if (node.uuid === uuid) return node;
+    throw new Error("there is no such node");
+  }
+
+  /** The node does not answer, and the gateway knows. */
+  nodeDown(name: string): void {
+    this.nodeFails(name);
+    this.members.setState(this.node(name).uuid, "offline");
+  }
+
+  /** The node does not answer, and the gateway does not know yet. */
+  nodeFails(name: string): void {
+    this.node(name).control.down = true;
+  }
+
+  /** The node answers again, and the gateway knows. */
+  nodeUp(name: string): void {
+    const { control, uuid } = this.node(name);
+    control.down = false;
+    this.members.setState(uuid, "online");
+  }
+
+  /** Resolves when what runs by itself and needs no time has run: discards, stragglers, damage reports. */
+  async settle(): Promise<void> {
+    for (let i = 0; i < 3; i++) {
+      await turns(10);
+      await this.process.discarder.idle();
+      await Promise.all(this.#damage);
+    }
+  }
+
+  /** Lets time pass in small steps until the promise is settled. */
+  async whileTimePasses<T>(promise: Promise<T>, stepMs = 50): Promise<T> {
+    let settled = false;
+    const end = (): void => {
+      settled = true;
+    };
+    promise.then(end, end);
+    while (!settled) {
+      await turns(3);
+      if (!settled) this.clock.advance(stepMs);
+    }
+    return promise;
+  }
+
+  async repair(): Promise<void> {
+    await this.whileTimePasses(this.process.repairer.run(new AbortController().signal));
+    await this.settle();
+  }
+
+  async carryOutPendingDeletes(): Promise<void> {
+    const { catalog, members } = this.process;
+    await carryOutPendingDeletes({ catalog, members: () => members }, new AbortController().signal);
+  }
+
+  /** One run of the sweeper. */
+  async sweep(): Promise<void> {
+    await this.process.sweeper.run(new AbortController().signal);
+    await this.settle();
+  }
+
+  /** A run of the sweeper now and one after the grace time: what is dying now is taken away. */
+  async sweepPastGrace(): Promise<void> {
+    await this.sweep();
+    this.clock.advance(GRACE_MS + 1);
+    await this.sweep();
+  }
+
+  async collectOrphans(): Promise<void> {
+    await this.process.orphans.run(new AbortController().signal);
+  }
+
+  /** Background work, with all the time that it asks for, until the catalog no longer changes by it. */
+  async quiesce(): Promise<void> {
+    let before = "";
+    for (let round = 0; round < ROUNDS_MAX; round++) {
+      await this.settle();
+      this.clock.advance(BACKGROUND_WAIT_MS);
+      await this.repair();
+      await this.carryOutPendingDeletes();
+      await this.sweepPastGrace();
+      const after = await this.#workLeft();
+      if (after === before) return;
+      before = after;
+    }
+    throw new Error("background work does not come to an end");
+  }
+
+  /** The keys of what background work has still to do, in one string. */
+  async #workLeft(): Promise<string> {
+    const pending = [...this.nodes.values()].map(({ uuid }) => pendingDeletesRange(uuid));
+    let keys = "";
+    for (const range of [repairRange(), dyingRange(), ...pending]) {
+      for await (const entry of walk(this.kv, range)) keys += `${entry.key.toString("hex")} `;
+    }
+    return keys;
+  }
+
+  async #start(catalog: Catalog, members: StaticMembers): Promise<GatewayProcess> {
+    const { clock, random } = this;
+    const logger = silentLogger;
+    const ids = idSource(clock, random);
+    const membersNow = (): StaticMembers => members;
+    const discarder = createDiscarder({ catalog, members: membersNow, clock, logger });
+    const ledger = createSlotLedger({ catalog, clock, ids });
+    const reader = createBlobReader({
+      members: membersNow,
+      clock,
+      random,
+      limits: READ_LIMITS,
+      onDamage: (damage) => {
+        const recorded = repairer.recordDamage(damage).finally(() => this.#damage.delete(recorded));
+        this.#damage.add(recorded);
+      },
+    });
+    const discard = discarder.discard;
+    const repairer = new Repairer({ catalog, members: membersNow, reader, ledger, discard, clock, random, logger });
+    const openReads = new OpenReads(clock);
+    const { clusterId, session } = catalog;
+    const limits = { ...WRITE_LIMITS, ...this.#options.limits };
+    const blobs = createBlobStore({
+      write: { members: membersNow, reader, clusterId, session, clock, random, ids, limits, discard },
+      members: membersNow,
+      reader,
+      ledger,
+      clock,
+      wakeRepair: () => {
+        this.repairsWanted++;
+      },
+    });
+    const service = createObjectService({
+      catalog,
+      blobs,
+      checksums: await loadChecksums(),
+      clock,
+      ids,
+      openReads,
+      commits: new KeyedMutex(),
+      principalOf: (owner) => ({ id: owner, displayName: owner }),
+      segmentBytes: this.#options.segmentBytes ?? SEGMENT_BYTES,
+    });
+    return {
+      catalog,
+      members,
+      service,
+      blobs,
+      ledger,
+      repairer,
+      sweeper: new DyingSweeper({ catalog, members: membersNow, openReads, clock, graceMs: GRACE_MS }),
+      orphans: new OrphanCollector({ catalog, members: membersNow, clock, logger }),
+      discarder,
+      openReads,
+    };
+  }
+}
+
+/** Lets everything run that only waits for its turn. */
+export async function turns(count = 10): Promise<void> {
+  for (let i = 0; i < count; i++) await new Promise((resolve) => setImmediate(resolve));
+}
+
+function testNode(is: { uuid: Id; name: string; domain: string }, clusterId: Id): TestNode {
+  const store = new MemoryStore();
+  return { ...is, store, control: new ControlledNode(openMemoryNode({ name: is.name, clusterId, store })) };
+}
+
+function configuredTopology(options: GatewayOptions): ConfiguredTopology {
+  const { domains: domainCount = 2, nodesPerDomain = 1, standbyNodes = 0, replicaCount = 1, policy } = options;
+  const active = Array.from({ length: domainCount }, (_, d) => domainOf(`d${d}`, { replicaCount }));
+  const named = active.flatMap(({ name }) => nodeNames(name, nodesPerDomain));
+  return {
+    domains: [...active, standbyDomain],
+    nodes: [...named, ...nodeNames("standby", standbyNodes)].map(({ name, domain }) => ({
+      name,
+      domain,
+      weight: 100,
+      acceptsWrites: true,
+      physicalStorageId: name,
+      host: `host of ${name}`,
+      diskType: "unknown",
+    })),
+    virtualNodesPerNode: 16,
+    replication: policyOf(policy?.factor ?? domainCount, policy),
+  };
+}
+
+function nodeNames(domain: string, count: number): { name: string; domain: string }[] {
+  return Array.from({ length: count }, (_, n) => ({ name: `${domain}-${n}`, domain }));
+}

@@ -1,0 +1,18 @@
+/** One server that is ours to start and stop, however it is run. */
+export interface MinioHost {
+  readonly pid?: number | undefined;
+  start(): Promise<void>;
+  kill(): Promise<void>;
+  freeze(): Promise<void>;
+  thaw(): Promise<void>;
+  /** Ends it for good, whatever its state. */
+  remove(): Promise<void>;
+}
+
+export interface MinioHostOptions {
+  readonly port: number;
+  readonly dataDir: string;
+  /** Folder with `public.crt` and `private.key`, for TLS. */
+  readonly certificatesDir?: string;
+  readonly env: Readonly<Record<string, string>>;
+}
