@@ -1,9 +1,11 @@
-import { run } from "node:test";
 import type { EventData } from "node:test";
+import { run } from "node:test";
 import type { FileResult, TestFailure, TestSkip } from "./report.ts";
 
 /** What a failed file printed is kept up to this many characters, the last ones. */
 const OUTPUT_CHARS_MAX = 64 * 1024;
+/** A process that goes on for so long after its last test has something open: a server, a timer, a socket. */
+const LINGER_MS_MAX = 10_000;
 
 export interface RunFileOptions {
   readonly timeoutMs: number;
@@ -14,14 +16,15 @@ export interface RunFileOptions {
 /**
  * Runs one test file in a process of its own and never throws: whatever goes wrong is a failure of the result.
  *
- * The process is ended when its last test has ended (`--test-force-exit`: a keep-alive socket must not hold a run up),
- * and killed at the timeout, also when it spins and no timer of its own would fire.
+ * The process is killed at the timeout, also when it spins and no timer of its own would fire, and when its tests are
+ * done and it does not end. (node's own `--test-force-exit` is not used: it loses results that are on their way.)
  */
 export async function runFile(file: string, options: RunFileOptions): Promise<FileResult> {
   const startedAt = performance.now();
   const failures: TestFailure[] = [];
   const skips: TestSkip[] = [];
-  const running = new Set<string>();
+  /** Tests and suites that are declared and not done, by their numbers in the file's process. */
+  const open = new Map<number, string>();
   let passed = 0;
   let ended = false;
   let output = "";
@@ -29,13 +32,14 @@ export async function runFile(file: string, options: RunFileOptions): Promise<Fi
     output = (output + text).slice(-OUTPUT_CHARS_MAX);
   };
 
+  const lingering = new AbortController();
+  let linger: NodeJS.Timeout | undefined;
   const timeout = AbortSignal.timeout(options.timeoutMs);
   const events = run({
     files: [file],
     isolation: "process",
     concurrency: 1,
-    signal: timeout,
-    execArgv: ["--test-force-exit"],
+    signal: AbortSignal.any([timeout, lingering.signal]),
     env: { ...process.env, ...options.env },
   });
   for await (const event of events) {
@@ -44,11 +48,15 @@ export async function runFile(file: string, options: RunFileOptions): Promise<Fi
       case "test:stderr":
         keep(event.data.message);
         break;
-      case "test:dequeue":
-        if (!isFileItself(event.data, file)) running.add(event.data.name);
+      case "test:enqueue":
+        if (isFileItself(event.data, file)) break;
+        clearTimeout(linger);
+        open.set(event.data.testId, event.data.name);
         break;
       case "test:complete":
-        running.delete(event.data.name);
+        if (isFileItself(event.data, file)) break;
+        open.delete(event.data.testId);
+        if (open.size === 0) linger = setTimeout(() => lingering.abort(), LINGER_MS_MAX);
         break;
       case "test:summary":
         // The summary of the whole run names no file. The file's own comes only when its process reached its end.
@@ -66,11 +74,13 @@ export async function runFile(file: string, options: RunFileOptions): Promise<Fi
         break;
     }
   }
+  clearTimeout(linger);
 
   const wholeFile = (problem: string): void => void failures.push({ name: "the whole file", problem });
-  if (timeout.aborted) {
-    wholeFile(`had not ended after ${options.timeoutMs / 1000} s, in: ${[...running].join(" > ")}`);
-  } else if (passed + skips.length + failures.length === 0) wholeFile("ran no test");
+  if (timeout.aborted)
+    wholeFile(`had not ended after ${options.timeoutMs / 1000} s; open: ${[...open.values()].join(" > ")}`);
+  else if (lingering.signal.aborted) wholeFile("its process did not end: its tests left something open");
+  else if (passed + skips.length + failures.length === 0) wholeFile("ran no test");
   else if (!ended && failures.length === 0) wholeFile("its process ended before its tests did");
   return { file, passed, failures, skips, output, durationMs: performance.now() - startedAt };
 }

@@ -23,8 +23,13 @@ export async function checkNode(
   how: { readonly clusterKey: Uint8Array; readonly admitted: boolean; readonly signal?: AbortSignal },
 ): Promise<CheckResult> {
   try {
-    const reach = failure(await node.probe("reach", how.signal));
-    if (reach !== undefined) return reach;
+    const findings = await node.probe("reach", how.signal);
+    if (findings.some(({ check, passed }) => check === "bucket-exists" && !passed)) {
+      if (how.admitted) return { state: "replaced", reason: "its bucket is gone" };
+      return await admit(node, expected, { ...how, identified: false });
+    }
+    const unusable = failure(findings);
+    if (unusable !== undefined) return unusable;
     const document = await node.readIdentity(how.signal);
     if (document !== undefined) {
       const verdict = judgeIdentity(document, expected, how.clusterKey);

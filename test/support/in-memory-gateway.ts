@@ -44,6 +44,8 @@ const WRITE_LIMITS: WriteLimits = { bufferBytes: MIB / 2, lagTimeoutMs: 1_000, s
 const READ_LIMITS = { hedgeDelayMs: 250, stallTimeoutMs: 10_000 };
 export const GRACE_MS = 600_000;
 
+/** Longer than any time limit of a call: what takes longer hangs. */
+const CALL_MS_MAX = 300_000;
 /** Longer than any wait of background work: the longest back-off and the grace time together. */
 const BACKGROUND_WAIT_MS = 2 * HOUR_MS;
 /** Rounds of background work after which something must be wrong: deleting a bucket takes four. */
@@ -182,18 +184,19 @@ export class InMemoryGateway {
     }
   }
 
-  /** Lets time pass in small steps until the promise is settled. */
+  /** Lets time pass in small steps until the promise is settled; fails when it takes CALL_MS_MAX. */
   async whileTimePasses<T>(promise: Promise<T>, stepMs = 50): Promise<T> {
     let settled = false;
     const end = (): void => {
       settled = true;
     };
     promise.then(end, end);
-    while (!settled) {
+    for (let passedMs = 0; passedMs < CALL_MS_MAX; passedMs += stepMs) {
       await turns(3);
-      if (!settled) this.clock.advance(stepMs);
+      if (settled) return promise;
+      this.clock.advance(stepMs);
     }
-    return promise;
+    throw new Error(`nothing came of a call within ${CALL_MS_MAX} ms of the test's time`);
   }
 
   async repair(): Promise<void> {

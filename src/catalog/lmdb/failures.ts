@@ -49,9 +49,10 @@ export function judgeFailure(
       broken: new CatalogError("unavailable", "the catalog store has failed and must be opened again", options),
     };
   }
-  if (isFull(folder, failed.code))
-    return { refusal: new CatalogError("full", "the disk of the catalog is full", options) };
-  return { refusal: new CatalogError("unavailable", "the catalog store could not write", options) };
+  const refusal = isFull(folder, failed.code)
+    ? new CatalogError("full", "the disk of the catalog is full", options)
+    : new CatalogError("unavailable", "the catalog store could not write", options);
+  return { refusal };
 }
 
 /** The error number for which a transaction of lmdb-js was rejected, where it says so. Never rejects. */

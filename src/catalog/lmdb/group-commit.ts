@@ -20,6 +20,7 @@ import {
   HEADER_KEY,
   valueOfEntry,
   versionOfEntry,
+  withoutHeader,
 } from "./stored-entry.ts";
 
 /** Most commits in one transaction: its callback runs on the main thread, some 10 us a commit. */
@@ -101,9 +102,9 @@ export class GroupCommit {
   async #writeBatch(): Promise<void> {
     let batch: WaitingCommit[] = [];
     // Taken only when the transaction is open, so that what came in until then goes along.
-    const failure = await this.#transact(() => {
+    const failure = await this.#transact((full) => {
       batch = this.#takeBatch();
-      return this.#apply(batch);
+      return this.#apply(batch, full);
     });
     // It may have failed before it took any.
     if (failure !== undefined && batch.length === 0) batch = this.#takeBatch();
@@ -122,13 +123,14 @@ export class GroupCommit {
   }
 
   /** Runs one transaction, which answers the version that it leaves; tells why it failed, if it did. */
-  async #transact(run: () => number): Promise<CatalogError | undefined> {
+  async #transact(run: (full: boolean) => number): Promise<CatalogError | undefined> {
     let version = this.#version;
     let thrown: unknown;
     try {
+      const full = this.#isFull();
       await this.#db.transaction(() => {
         try {
-          version = run();
+          version = run(full);
         } catch (error) {
           thrown = error;
           throw error;
@@ -150,9 +152,8 @@ export class GroupCommit {
   }
 
   /** Within a transaction: applies every commit whose checks hold. Returns the version of the last one. */
-  #apply(batch: readonly WaitingCommit[]): number {
+  #apply(batch: readonly WaitingCommit[], full: boolean): number {
     let version = this.#version;
-    const full = this.#isFull();
     for (const commit of batch) {
       const { checks, mutations } = commit.request;
       const failed = checks.find((check) => !this.#holds(check));
@@ -194,7 +195,9 @@ export class GroupCommit {
       const stored = this.#db.getBinaryFast(check.key);
       return (stored === undefined ? null : versionOfEntry(stored)) === check.version;
     }
-    for (const _key of this.#db.getKeys({ start: check.range.start, end: check.range.end, limit: 1 })) return false;
+    const range = withoutHeader(check.range);
+    if (range === undefined) return true;
+    for (const _key of this.#db.getKeys({ start: range.start, end: range.end, limit: 1 })) return false;
     return true;
   }
 

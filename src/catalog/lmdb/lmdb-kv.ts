@@ -31,7 +31,7 @@ import {
 import { checkKey, checkListOptions, checkRange, collectAtomic } from "../kv-atomic.ts";
 import { GroupCommit } from "./group-commit.ts";
 import { checkStoreFiles } from "./store-files.ts";
-import { HEADER_KEY, readHeader, valueOfEntry, versionOfEntry } from "./stored-entry.ts";
+import { HEADER_KEY, readHeader, valueOfEntry, versionOfEntry, withoutHeader } from "./stored-entry.ts";
 
 const PAGE_BYTES = 4096;
 export const LMDB_BYTES_MAX_DEFAULT = 512 * 1024 ** 3;
@@ -129,9 +129,9 @@ class LmdbKv implements Kv {
   }
 
   async #close(): Promise<void> {
+    await using _lock = this.#lock;
     await this.#commits.idle();
     await this.#db.close();
-    await this.#lock[Symbol.asyncDispose]();
   }
 
   #refuseIfClosed(): void {
@@ -156,10 +156,9 @@ class LmdbKv implements Kv {
   }
 
   #entriesOf(range: KvRange, { limit, reverse = false }: KvListOptions): KvEntry[] {
-    const { start } = range;
-    // The driver's own key lies behind all others.
-    const end = Buffer.compare(range.end, HEADER_KEY) < 0 ? range.end : HEADER_KEY;
-    if (Buffer.compare(start, end) >= 0) return [];
+    const within = withoutHeader(range);
+    if (within === undefined) return [];
+    const { start, end } = within;
     const found = this.#db.getRange(
       reverse
         ? { start: end, exclusiveStart: true, end: start, inclusiveEnd: true, reverse, limit }

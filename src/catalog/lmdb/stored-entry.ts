@@ -2,6 +2,7 @@
  * What LMDB holds: under each key the version of the commit that wrote it last (8 bytes, big-endian), then the value;
  * and under one key of the driver's own the header of the store. docs/formats.md describes both.
  */
+import type { KvRange } from "../kv.ts";
 import { RESERVED_FIRST_BYTE } from "../kv-atomic.ts";
 
 const VERSION_BYTES = 8;
@@ -11,6 +12,12 @@ const STORE_FORMAT = 1;
 
 /** The header's key; sorts behind every key of a tuple. */
 export const HEADER_KEY: Buffer = Buffer.of(RESERVED_FIRST_BYTE);
+
+/** What of a range can hold entries; undefined when nothing of it can. */
+export function withoutHeader({ start, end }: KvRange): KvRange | undefined {
+  const entriesEnd = Buffer.compare(end, HEADER_KEY) < 0 ? end : HEADER_KEY;
+  return Buffer.compare(start, entriesEnd) < 0 ? { start, end: entriesEnd } : undefined;
+}
 
 export function encodeEntry(version: number, value: Uint8Array): Buffer {
   const stored = Buffer.allocUnsafe(VERSION_BYTES + value.length);
