@@ -38,6 +38,11 @@ export interface LocatedBlob {
   readonly holder?: Version;
 }
 
+/** A blob's record with the entries of its slots that want repair, by slot number. */
+export interface LocatedWork extends LocatedBlob {
+  readonly repairs: ReadonlyMap<number, RepairEntry>;
+}
+
 /** Kept for each copy under its node. */
 export interface CopyEntry {
   readonly blobId: Id;
@@ -106,41 +111,65 @@ export function locatedOwn(entry: KvEntry): LocatedBlob {
   return { blob: decodeBlob(entry.value), home: { kind: "own" }, entryKey: entry.key, entryVersion: entry.version };
 }
 
+/** Adds the repair entries to a blob's record. They change only together with it, so one check covers both. */
+export async function withRepairs(kv: Kv, located: LocatedBlob): Promise<LocatedWork> {
+  const { blob } = located;
+  const wanting = blob.slots.flatMap((slot, number) => (wantsRepair(slot) ? [number] : []));
+  const entries = await kv.getMany(wanting.map((number) => repairKey(goodCopies(blob), blob.blobId, number)));
+  const repairs = new Map<number, RepairEntry>();
+  entries.forEach((entry, at) => {
+    const number = wanting[at];
+    if (entry !== undefined && number !== undefined) repairs.set(number, decodeRepairEntry(entry.value));
+  });
+  return { ...located, repairs };
+}
+
+/** What a change of slots is to be. */
+export interface SlotChange {
+  readonly slots: readonly Slot[];
+  /** Repair attempts that failed, by slot number. The other slots keep what is on record of them. */
+  readonly postponed?: ReadonlyMap<number, Pick<RepairEntry, "notBeforeMs" | "attempts">>;
+}
+
 /**
  * Changes the slots of a blob: the record, provided that it is still as it was found, and all entries beside it.
  * Copies that no slot points to any more are left dying under `replacedId`, an id made for the purpose.
  */
 export function changeSlots(
   atomic: KvAtomic,
-  located: LocatedBlob,
-  slots: readonly Slot[],
-  timing: RepairTiming & { readonly replacedId: Id; readonly attempts?: ReadonlyMap<number, number> },
+  located: LocatedWork,
+  { slots, postponed }: SlotChange,
+  how: { readonly nowMs: number; readonly replacedId: Id },
 ): void {
   const before = located.blob;
   const after: Blob = { ...before, slots };
+  const { home } = located;
   atomic.check(located.entryKey, located.entryVersion);
   atomic.set(located.entryKey, encodeLocated(located, after));
 
-  const kept = new Set(slots.flatMap((slot) => (slot.location === undefined ? [] : [placeOf(slot.location)])));
-  const replaced: Location[] = [];
-  before.slots.forEach((slot, number) => {
-    if (wantsRepair(slot)) atomic.delete(repairKey(goodCopies(before), before.blobId, number));
-    if (slot.location !== undefined && !kept.has(placeOf(slot.location))) replaced.push(slot.location);
-  });
+  for (const number of located.repairs.keys()) atomic.delete(repairKey(goodCopies(before), before.blobId, number));
   slots.forEach((slot, number) => {
-    const entry: CopyEntry = { blobId: before.blobId, slot: number, home: located.home };
-    if (slot.location !== undefined) setCopy(atomic, slot.location, entry);
-    if (wantsRepair(slot)) {
-      const attempts = timing.attempts?.get(number) ?? 0;
-      setRepair(atomic, after, number, { ...newRepair(timing), attempts, home: located.home });
-    }
+    if (slot.location !== undefined) setCopy(atomic, slot.location, { blobId: before.blobId, slot: number, home });
+    if (!wantsRepair(slot)) return;
+    const asBefore = isSameWork(before.slots[number], slot) ? located.repairs.get(number) : undefined;
+    const entry = asBefore ?? newRepair({ nowMs: how.nowMs, notBeforeMs: how.nowMs });
+    setRepair(atomic, after, number, { ...entry, ...postponed?.get(number), home });
   });
+
+  const kept = new Set(slots.flatMap((slot) => (slot.location === undefined ? [] : [placeOf(slot.location)])));
+  const replaced = before.slots.flatMap(({ location }) =>
+    location === undefined || kept.has(placeOf(location)) ? [] : [location],
+  );
   if (replaced.length > 0) {
-    atomic.set(
-      dyingKey(timing.nowMs, timing.replacedId),
-      encodeDying({ kind: "copies", blobId: before.blobId, copies: replaced }),
-    );
+    const dying = encodeDying({ kind: "copies", blobId: before.blobId, copies: replaced });
+    atomic.set(dyingKey(how.nowMs, how.replacedId), dying);
   }
+}
+
+function isSameWork(before: Slot | undefined, after: Slot): boolean {
+  if (before?.state !== after.state) return false;
+  const [from, to] = [before.location, after.location];
+  return from === undefined || to === undefined ? from === to : placeOf(from) === placeOf(to);
 }
 
 /** Copies that are on record as good; how urgently the others are wanted. */

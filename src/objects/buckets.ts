@@ -1,3 +1,4 @@
+import { COMMIT_ATTEMPTS_MAX } from "../catalog/catalog.ts";
 import { bucketKey, bucketsRange, dyingKey, objectsRange } from "../catalog/keys.ts";
 import type { KvRange } from "../catalog/kv.ts";
 import { type Bucket, decodeBucket, encodeBucket } from "../catalog/records/bucket.ts";
@@ -32,22 +33,25 @@ export async function headBucket(context: ObjectContext, name: string): Promise<
 
 /** Uploads that were never completed do not keep a bucket; they go with it, a while later. */
 export async function deleteBucket(context: ObjectContext, name: string): Promise<void> {
-  const { catalog } = context;
-  const { bucket, entry } = await requireBucket(catalog.kv, name);
-  const { bucketId } = bucket;
-  const result = await catalog.commit(
-    catalog
-      .begin()
-      .checkEmpty(objectsRange(bucketId, ""))
-      .check(entry.key, entry.version)
-      .delete(entry.key)
-      .set(dyingKey(context.clock.nowMs(), bucketId), encodeDying({ kind: "bucket", bucketId })),
-  );
-  if (result.committed) return;
-  // A bucket that changed or went meanwhile is looked at again by whoever asks again.
-  const empty = (await catalog.kv.list(objectsRange(bucketId, ""), { limit: 1 })).length === 0;
-  if (empty) throw new ObjectError("conflict", "The bucket changed while it was to be deleted", { bucket: name });
-  throw new ObjectError("bucket-not-empty", "The bucket you tried to delete is not empty", { bucket: name });
+  const { catalog, clock } = context;
+  for (let attempt = 0; attempt < COMMIT_ATTEMPTS_MAX; attempt++) {
+    const { bucket, entry } = await requireBucket(catalog.kv, name);
+    const { bucketId } = bucket;
+    const objects = objectsRange(bucketId, "");
+    const result = await catalog.commit(
+      catalog
+        .begin()
+        .checkEmpty(objects)
+        .check(entry.key, entry.version)
+        .delete(entry.key)
+        .set(dyingKey(clock.nowMs(), bucketId), encodeDying({ kind: "bucket", bucketId })),
+    );
+    if (result.committed) return;
+    if (Buffer.compare(result.failed, objects.start) === 0) {
+      throw new ObjectError("bucket-not-empty", "The bucket you tried to delete is not empty", { bucket: name });
+    }
+  }
+  throw new ObjectError("conflict", "The bucket keeps changing; try again", { bucket: name });
 }
 
 export async function listBuckets(

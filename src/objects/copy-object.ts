@@ -4,7 +4,7 @@
  *
  * A deliberate difference: the copy of a multipart object keeps its ETag, which S3 computes anew.
  */
-import { handOnContent, shareContent } from "../catalog/contents.ts";
+import { ContentGoneError, handOnContent, shareContent } from "../catalog/contents.ts";
 import { objectKey } from "../catalog/keys.ts";
 import { encodeVersion, type ObjectChecksum, type Version } from "../catalog/records/version.ts";
 import { type CopyResult, ObjectError, type ObjectService } from "./api.ts";
@@ -49,8 +49,8 @@ export async function copyObject(context: ObjectContext, request: CopyRequest): 
     const copy = newVersion(context, request, { found, current, checksum });
     result = { etag: copy.etag, modifiedAtMs: copy.createdAtMs, ...(checksum === undefined ? {} : { checksum }) };
     if (ontoItself) {
-      // `current` is what the commit checks; the source must be the same version.
-      if (current?.versionId !== found.version.versionId) throw changedMeanwhile();
+      // `current` is what the commit checks. Where the source is another one already, all of it starts over.
+      if (current?.versionId !== found.version.versionId) throw new ContentGoneError();
       await handOnContent(catalog.kv, atomic, found.version, copy.versionId);
       return { action: "set", version: copy, keepsContent: true };
     }
@@ -109,8 +109,4 @@ async function checksumOf(
     endRead();
   }
   return { algorithm, type: "FULL_OBJECT", value: Buffer.from(hasher.digest()).toString("base64") };
-}
-
-function changedMeanwhile(): ObjectError {
-  return new ObjectError("conflict", "The object changed while it was to be copied onto itself; try again");
 }

@@ -24,43 +24,76 @@ import { readContent } from "./read-content.ts";
 const LOOKUPS_MAX = 8;
 
 export async function headObject(context: ObjectContext, request: GetRequest): Promise<HeadResult> {
-  return (await resolve(context, request)).head;
+  try {
+    return await whileVersionLasts(async () => (await resolve(context, request)).head);
+  } catch (error) {
+    throw translateReadError(error);
+  }
 }
 
 /** Resolves when the first bytes are there, so that a read that cannot begin fails before anything is answered. */
 export async function getObject(context: ObjectContext, request: GetRequest, signal?: AbortSignal): Promise<GetResult> {
   const end = context.openReads.begin();
   try {
-    for (let lookup = 1; ; lookup++) {
+    return await whileVersionLasts(async () => {
       const { head, version } = await resolve(context, request);
       const range = head.range ?? { start: 0, end: version.size };
       const bytes = readContent(context, version.content, range, signal);
-      try {
-        const first = await bytes.next();
-        return { ...head, body: resume(first, bytes, end) };
-      } catch (error) {
-        if (!(error instanceof ContentGoneError) || lookup === LOOKUPS_MAX) throw error;
-      }
-    }
+      const first = await bytes.next();
+      return { ...head, body: resume(first, bytes, { end, translate: (error) => translateReadError(error, signal) }) };
+    });
   } catch (error) {
     end();
     throw translateReadError(error, signal);
   }
 }
 
-async function* resume(
+/** Starts over when the version that was looked up was replaced, and its records taken away, before they were read. */
+async function whileVersionLasts<T>(read: () => Promise<T>): Promise<T> {
+  for (let lookup = 1; ; lookup++) {
+    try {
+      return await read();
+    } catch (error) {
+      if (!(error instanceof ContentGoneError) || lookup === LOOKUPS_MAX) throw error;
+    }
+  }
+}
+
+/**
+ * The bytes from the first on. An iterator by hand: a generator that is let go before it was begun runs none of its
+ * code, and would keep the read open for ever.
+ */
+function resume(
   first: IteratorResult<Uint8Array, void>,
   rest: AsyncGenerator<Uint8Array, void, undefined>,
-  end: () => void,
-): AsyncGenerator<Uint8Array, void, undefined> {
-  try {
-    if (first.done === true) return;
-    yield first.value;
-    yield* rest;
-  } finally {
-    await rest.return();
+  { end, translate }: { readonly end: () => void; readonly translate: (error: unknown) => unknown },
+): AsyncIterableIterator<Uint8Array, void> {
+  let head: IteratorResult<Uint8Array, void> | undefined = first;
+  const leave = async (): Promise<IteratorResult<Uint8Array, void>> => {
+    head = undefined;
     end();
-  }
+    return rest.return();
+  };
+  const bytes: AsyncIterableIterator<Uint8Array, void> = {
+    async next() {
+      try {
+        const step = head ?? (await rest.next());
+        head = undefined;
+        if (step.done === true) end();
+        return step;
+      } catch (error) {
+        end();
+        throw translate(error);
+      }
+    },
+    return: leave,
+    async throw(error: unknown) {
+      await leave();
+      throw error;
+    },
+    [Symbol.asyncIterator]: () => bytes,
+  };
+  return bytes;
 }
 
 async function resolve(context: ObjectContext, request: GetRequest): Promise<{ head: HeadResult; version: Version }> {
@@ -89,7 +122,9 @@ async function rangeOfPart(context: ObjectContext, partNumber: number, version: 
     if (partNumber === 1) return { start: 0, end: version.size };
     throw invalidPartNumber(1);
   }
-  const span = spanOfPart(await readRuns(context.catalog.kv, version.content.manifestId), partNumber);
+  const runs = await readRuns(context.catalog.kv, version.content.manifestId);
+  if (runs.length === 0) throw new ContentGoneError();
+  const span = spanOfPart(runs, partNumber);
   if (span === undefined) throw invalidPartNumber(version.partCount);
   return { start: span.start, end: span.end };
 }

@@ -61,7 +61,12 @@ export function createBlobStore(deps: {
       if (written.stragglers.length === 0 && written.acknowledged !== "full") deps.wakeRepair();
     },
     discard(written) {
-      for (const straggler of written.stragglers) straggler.abort();
+      for (const { nodeUuid, key, done, abort } of written.stragglers) {
+        abort();
+        void done.then((arrived) => {
+          if (arrived) deps.write.discard(written.blob.blobId, [{ nodeUuid, key }]);
+        });
+      }
       deps.write.discard(
         written.blob.blobId,
         written.blob.slots.flatMap(({ location }) => (location === undefined ? [] : [location])),

@@ -2,7 +2,14 @@
  * Changes what the catalog says of a blob's slots after the blob was committed: a straggler arrived, a copy was found
  * bad, a repair made a new one.
  */
-import { type BlobHome, changeSlots, type LocatedBlob, locateBlob } from "../catalog/blobs.ts";
+import {
+  type BlobHome,
+  changeSlots,
+  type LocatedWork,
+  locateBlob,
+  type SlotChange,
+  withRepairs,
+} from "../catalog/blobs.ts";
 import { type Catalog, COMMIT_ATTEMPTS_MAX } from "../catalog/catalog.ts";
 import type { Slot } from "../catalog/records/blob.ts";
 import type { Clock } from "../shared/clock.ts";
@@ -18,16 +25,8 @@ export interface SlotLedger {
   change(
     blobId: Id,
     home: BlobHome,
-    decide: (located: LocatedBlob) => SlotDecision | undefined,
+    decide: (located: LocatedWork) => SlotChange | undefined,
   ): Promise<"changed" | "unchanged" | "gone">;
-}
-
-export interface SlotDecision {
-  readonly slots: readonly Slot[];
-  /** Repair leaves the slots that still want it alone until then. Absent: at once. */
-  readonly notBeforeMs?: number;
-  /** Failed attempts by slot number, kept with the slots that still want repair. */
-  readonly attempts?: ReadonlyMap<number, number>;
 }
 
 export class SlotContentionError extends Error {
@@ -48,16 +47,11 @@ export function createSlotLedger(deps: {
       for (let attempt = 0; attempt < COMMIT_ATTEMPTS_MAX; attempt++) {
         const located = await locateBlob(catalog.kv, blobId, home);
         if (located === undefined) return "gone";
-        const decision = decide(located);
-        if (decision === undefined) return "unchanged";
-        const nowMs = clock.nowMs();
+        const work = await withRepairs(catalog.kv, located);
+        const change = decide(work);
+        if (change === undefined) return "unchanged";
         const atomic = catalog.begin();
-        changeSlots(atomic, located, decision.slots, {
-          nowMs,
-          notBeforeMs: decision.notBeforeMs ?? nowMs,
-          replacedId: ids.next(),
-          ...(decision.attempts === undefined ? {} : { attempts: decision.attempts }),
-        });
+        changeSlots(atomic, work, change, { nowMs: clock.nowMs(), replacedId: ids.next() });
         const result = await catalog.commit(atomic);
         if (result.committed) return "changed";
       }

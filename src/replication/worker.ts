@@ -76,7 +76,8 @@ export class Worker implements AsyncDisposable {
   }
 }
 
-/** Runs a task on every item, at most `concurrency` at a time, until the signal aborts. Rejects with the first failure. */
+/** Runs a task on every item, at most `concurrency` at a time, until the signal aborts or one fails. Rejects with
+ * the first failure, after the tasks under way have ended. */
 export async function forEachConcurrently<T>(
   items: AsyncIterable<T>,
   concurrency: number,
@@ -84,16 +85,17 @@ export async function forEachConcurrently<T>(
   task: (item: T) => Promise<void>,
 ): Promise<void> {
   const running = new Set<Promise<void>>();
-  try {
-    for await (const item of items) {
-      if (signal.aborted) break;
-      const one = task(item).finally(() => running.delete(one));
-      // Awaited below; a failure must not count as unhandled before that.
-      one.catch(() => {});
-      running.add(one);
-      if (running.size >= concurrency) await Promise.race(running);
-    }
-  } finally {
-    await Promise.all(running);
+  let failure: { readonly thrown: unknown } | undefined;
+  for await (const item of items) {
+    if (signal.aborted || failure !== undefined) break;
+    const one = task(item)
+      .catch((thrown: unknown) => {
+        failure ??= { thrown };
+      })
+      .finally(() => running.delete(one));
+    running.add(one);
+    if (running.size >= concurrency) await Promise.race(running);
   }
+  await Promise.all(running);
+  if (failure !== undefined) throw failure.thrown;
 }

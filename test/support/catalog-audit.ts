@@ -211,7 +211,8 @@ export async function assertNothingLeft(gateway: InMemoryGateway): Promise<void>
 /** Blobs that something refers to, wherever their records are. */
 export function liveBlobs({ versions, blobs }: CatalogContents): Map<Id, Blob> {
   const live = new Map(blobs);
-  for (const { content } of versions.values()) if (content.kind === "inline") live.set(content.blob.blobId, content.blob);
+  for (const { content } of versions.values())
+    if (content.kind === "inline") live.set(content.blob.blobId, content.blob);
   return live;
 }
 
@@ -230,7 +231,10 @@ function checkReferences(contents: CatalogContents, check: Check): void {
       wanted.add(`${blobId} ${partId}`);
       const blob = contents.blobs.get(blobId);
       check(blob !== undefined, `part ${partId} refers to blob ${blobId}, which has no record`);
-      check(offset >= 0 && length > 0 && offset + length <= (blob?.length ?? 0), `part ${partId}: an extent is out of blob`);
+      check(
+        offset >= 0 && length > 0 && offset + length <= (blob?.length ?? 0),
+        `part ${partId}: an extent is out of blob`,
+      );
     }
   }
   for (const each of wanted) check(contents.references.has(each), `the reference ${each} is missing`);
@@ -252,7 +256,10 @@ function checkManifests(contents: CatalogContents, check: Check): void {
     const [manifestId = ""] = place.split("/");
     parts.set(manifestId, [...(parts.get(manifestId) ?? []), part]);
     const owners = [contents.manifests.has(manifestId), contents.uploads.has(manifestId), dying.has(manifestId)];
-    check(owners.filter((owns) => owns).length === 1, `part ${place} has ${owners.filter((owns) => owns).length} owners`);
+    check(
+      owners.filter((owns) => owns).length === 1,
+      `part ${place} has ${owners.filter((owns) => owns).length} owners`,
+    );
     const extents = part.extents.reduce((sum, { length }) => sum + length, 0);
     check(extents === part.size, `part ${place} says ${part.size} bytes, its extents ${extents}`);
   }
@@ -286,7 +293,10 @@ function checkCopies(contents: CatalogContents, check: Check): void {
       check(!places.has(place), `${place} is the copy of two slots`);
       places.add(place);
       const entry = contents.copies.get(place);
-      check(entry?.blobId === blob.blobId && entry.slot === number, `slot ${number} of ${blob.blobId} has no copy entry`);
+      check(
+        entry?.blobId === blob.blobId && entry.slot === number,
+        `slot ${number} of ${blob.blobId} has no copy entry`,
+      );
     });
   }
   for (const dying of contents.dying) {
@@ -305,7 +315,9 @@ function checkCopies(contents: CatalogContents, check: Check): void {
 
 function checkUsage(contents: CatalogContents, check: Check): void {
   for (const bucketId of contents.buckets.keys()) {
-    const versions = [...contents.versions].flatMap(([place, version]) => (place.startsWith(bucketId) ? [version] : []));
+    const versions = [...contents.versions].flatMap(([place, version]) =>
+      place.startsWith(bucketId) ? [version] : [],
+    );
     const bytes = versions.reduce((sum, { size }) => sum + size, 0);
     const [countedObjects, countedBytes] = contents.usage.get(bucketId) ?? [0, 0];
     check(countedObjects === versions.length, `bucket ${bucketId}: ${countedObjects} objects counted`);

@@ -42,8 +42,11 @@ export async function completeUpload(context: ObjectContext, request: CompleteRe
     context,
     { bucket: name, key, bucketId: found.bucket.bucketId },
     async ({ version: current, atomic }) => {
+      if (!(await recheckUpload(context, atomic, found))) {
+        result = await completedBefore(context, request);
+        return { action: "leave" };
+      }
       checkWriteConditions(conditions, current);
-      await recheckUpload(context, atomic, found);
       const { chosen, unlisted } = await chooseParts(context, request);
       const version = newVersion(context, found.upload, { chosen, current, request });
       atomic.delete(found.entry.key).delete(partCounterKey(uploadId));
@@ -74,12 +77,20 @@ async function completedBefore(
   throw noSuchUpload(uploadId);
 }
 
-/** The commit fails when the upload went, or a part of it came, after the parts were looked at. */
-async function recheckUpload(context: ObjectContext, atomic: KvAtomic, { entry, upload }: FoundUpload): Promise<void> {
+/**
+ * Makes the commit fail when the upload goes, or a part of it comes, after the parts were looked at.
+ * @returns false when the upload has gone already
+ */
+async function recheckUpload(
+  context: ObjectContext,
+  atomic: KvAtomic,
+  { entry, upload }: FoundUpload,
+): Promise<boolean> {
   const counterKey = partCounterKey(upload.uploadId);
   const [now, counter] = await context.catalog.kv.getMany([entry.key, counterKey]);
-  if (now === undefined) throw noSuchUpload(upload.uploadId);
+  if (now === undefined) return false;
   atomic.check(entry.key, entry.version).check(counterKey, counter?.version ?? null);
+  return true;
 }
 
 /** @throws ObjectError invalid-part, invalid-part-order, part-too-small, too-large, invalid-request */

@@ -3,7 +3,7 @@
  * https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html
  */
 
-import { walk } from "../../catalog/catalog.ts";
+import { COMMIT_ATTEMPTS_MAX, walk } from "../../catalog/catalog.ts";
 import { dyingKey, partCounterKey, uploadKey, uploadsRange } from "../../catalog/keys.ts";
 import type { KvEntry } from "../../catalog/kv.ts";
 import type { Bucket } from "../../catalog/records/bucket.ts";
@@ -61,7 +61,6 @@ export async function createUpload(
   const { principal, bucket: name, key, attributes, checksum } = request;
   const { catalog, clock, ids } = context;
   requireKey(key);
-  const { bucket, entry } = await requireBucket(catalog.kv, name);
   const upload: Upload = {
     uploadId: ids.next(),
     key,
@@ -70,14 +69,17 @@ export async function createUpload(
     ...attributes,
     ...(checksum === undefined ? {} : { checksum }),
   };
-  const result = await catalog.commit(
-    catalog
-      .begin()
-      .check(entry.key, entry.version)
-      .set(uploadKey(bucket.bucketId, key, upload.uploadId), encodeUpload(upload)),
-  );
-  if (!result.committed) throw new ObjectError("conflict", "The bucket changed meanwhile; try again", { bucket: name });
-  return uploadInfo(context, upload);
+  for (let attempt = 0; attempt < COMMIT_ATTEMPTS_MAX; attempt++) {
+    const { bucket, entry } = await requireBucket(catalog.kv, name);
+    const result = await catalog.commit(
+      catalog
+        .begin()
+        .check(entry.key, entry.version)
+        .set(uploadKey(bucket.bucketId, key, upload.uploadId), encodeUpload(upload)),
+    );
+    if (result.committed) return uploadInfo(context, upload);
+  }
+  throw new ObjectError("conflict", "The bucket keeps changing; try again", { bucket: name });
 }
 
 /** Leaves the parts dying; a part that is still being uploaded fails its commit. */
@@ -103,6 +105,7 @@ export async function listUploads(context: ObjectContext, request: ListUploadsRe
   const { prefix, delimiter, maxUploads } = request;
   const uploads: UploadInfo[] = [];
   const commonPrefixes: string[] = [];
+  if (maxUploads === 0) return { uploads, commonPrefixes };
   let last = { keyMarker: "", uploadIdMarker: "" };
   for await (const entry of walk(context.catalog.kv, rangeAfter(bucket.bucketId, request))) {
     const upload = decodeUpload(entry.value);

@@ -77,8 +77,11 @@ export class DyingSweeper {
   /** The version up to which things died longer ago than the grace time and than the oldest read under way. */
   #ripeVersion(): number | undefined {
     const { clock, graceMs, openReads } = this.#deps;
-    const latestMs = Math.min(clock.monotonicMs() - graceMs, openReads.oldestMs());
-    const ripe = this.#marks.filter((mark) => mark.atMs <= latestMs);
+    const graceEndMs = clock.monotonicMs() - graceMs;
+    const oldestReadMs = openReads.oldestMs();
+    const ripe = this.#marks.filter(
+      ({ atMs }) => atMs <= graceEndMs && (oldestReadMs === undefined || atMs < oldestReadMs),
+    );
     const last = ripe.at(-1);
     if (last !== undefined) this.#marks = this.#marks.slice(ripe.length - 1);
     return last?.version;

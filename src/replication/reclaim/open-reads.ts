@@ -19,9 +19,9 @@ export class OpenReads {
     };
   }
 
-  /** When the oldest read under way began, on the monotonic clock; now when there is none. */
-  oldestMs(): number {
+  /** When the oldest read under way began, on the monotonic clock; `undefined` when there is none. */
+  oldestMs(): number | undefined {
     for (const read of this.#open) return read.sinceMs;
-    return this.#clock.monotonicMs();
+    return undefined;
   }
 }

@@ -5,7 +5,7 @@
 import { type Catalog, endedSessions, walk } from "../../catalog/catalog.ts";
 import { collectedKey, collectedRange, copyIndexKey, pendingDeleteKey, sessionKey } from "../../catalog/keys.ts";
 import type { Members } from "../../cluster/members.ts";
-import type { BlobStat, CopyKey } from "../../nodes/storage-node.ts";
+import { type BlobStat, type CopyKey, NodeError } from "../../nodes/storage-node.ts";
 import type { Logger } from "../../observability/logger.ts";
 import type { Clock } from "../../shared/clock.ts";
 import type { Id } from "../../shared/ids.ts";
@@ -49,7 +49,7 @@ export class OrphanCollector {
       for (const { spec } of members().all()) {
         if (signal.aborted) return;
         if ((await catalog.kv.get(collectedKey(session, spec.uuid))) !== undefined) continue;
-        const done = members().servesReads(spec.uuid) && (await this.#collect(session, spec.uuid, signal));
+        const done = await this.#collect(session, spec.uuid, signal);
         if (done) {
           const atomic = catalog.begin().set(collectedKey(session, spec.uuid), new Uint8Array(0));
           await catalog.commit(atomic);
@@ -65,6 +65,8 @@ export class OrphanCollector {
   /** Collects one session's orphans from one node; whether it went through all of them. */
   async #collect(session: number, nodeUuid: Id, signal: AbortSignal): Promise<boolean> {
     const { members, logger } = this.#deps;
+    const node = members().get(nodeUuid)?.spec.name;
+    if (!members().servesReads(nodeUuid)) return false;
     let after: CopyKey | undefined;
     let [found, removed] = [0, 0];
     try {
@@ -79,11 +81,15 @@ export class OrphanCollector {
         after = page.next;
       } while (after !== undefined);
       return found === removed;
+    } catch (error) {
+      // One node that cannot tell what it holds keeps nobody from asking the others.
+      if (!(error instanceof NodeError)) throw error;
+      logger.warn({ err: error, node, session }, "orphans could not be looked for on a node");
+      return false;
     } finally {
       this.#found += found;
       this.#removed += removed;
-      if (found > 0)
-        logger.warn({ node: members().get(nodeUuid)?.spec.name, session, found, removed }, "orphans collected");
+      if (found > 0) logger.warn({ node, session, found, removed }, "orphans collected");
     }
   }
 

@@ -190,8 +190,7 @@ export class Repairer {
     const waitMs = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** (attempts - 1));
     await ledger.change(located.blob.blobId, located.home, ({ blob }) => ({
       slots: blob.slots,
-      notBeforeMs: clock.nowMs() + waitMs,
-      attempts: new Map([[number, attempts]]),
+      postponed: new Map([[number, { notBeforeMs: clock.nowMs() + waitMs, attempts }]]),
     }));
   }
 }

@@ -147,21 +147,20 @@ class BlobWrite {
       this.#startPlanned();
       await this.#stream(bytes);
     }
-    signal?.throwIfAborted();
-    const acknowledged = await this.#settle();
+    const acknowledged = await this.#settle(signal);
     return { blob: this.#blob(), acknowledged, stragglers: this.#stragglers() };
   }
 
-  /** Ends everything under way and gives up what became durable. */
+  /** Ends everything under way and gives up what became durable, also what becomes so in spite of it. */
   abandon(reason: unknown): void {
     this.#survivor.reject(reason);
-    const durable: Location[] = [];
-    for (const { state, copy } of this.#slots) {
+    for (const { copy } of this.#slots) {
       copy?.feed?.fail(reason);
       copy?.abort.abort(reason);
-      if (state === "durable" && copy !== undefined) durable.push(copy);
+      void copy?.done.then((durable) => {
+        if (durable) this.#deps.discard(this.#blobId, [copy]);
+      });
     }
-    this.#deps.discard(this.#blobId, durable);
   }
 
   async #hold(bytes: AsyncIterable<Uint8Array>): Promise<void> {
@@ -282,6 +281,8 @@ class BlobWrite {
         ? error
         : new NodeError("invalid", "a node failed in an unexpected way", { cause: error });
     this.#failures.push(failure);
+    // A put that never took a block does not release its feed.
+    slot.copy?.feed?.fail(failure);
     if (slot.copy !== undefined && !NEVER_SENT.has(failure.kind)) {
       this.#deps.discard(this.#blobId, [{ nodeUuid: slot.copy.nodeUuid, key: slot.copy.key }]);
     }
@@ -303,9 +304,11 @@ class BlobWrite {
   }
 
   /** Waits until the write may be acknowledged, starting stand-ins and hand-off copies where that takes them. */
-  async #settle(): Promise<Acknowledgement> {
+  async #settle(signal: AbortSignal | undefined): Promise<Acknowledgement> {
+    signal?.addEventListener("abort", () => this.#wake(), { once: true });
     let patience: Promise<"over"> | undefined;
     for (;;) {
+      signal?.throwIfAborted();
       const writing = this.#slots.some((slot) => slot.state === "writing");
       const outcome = this.#acknowledgement();
       if (outcome === "full" || (outcome === "quorum" && !writing)) return outcome;
