@@ -53,7 +53,7 @@ const KINDS: Readonly<Record<string, (from: Drawn) => { key: KvKey; ranges: read
 
 function firstHalf(text: string): string {
   // Cut between characters: half a surrogate pair has no UTF-8 form.
-  const characters = [...text];
+  const characters = Array.from(text);
   return characters.slice(0, Math.floor(characters.length / 2)).join("");
 }
 

@@ -1,0 +1,81 @@
+/**
+ * Every node's wrappers, in their one order. From the outside in:
+ *
+ * 1. metrics: sees what the caller sees;
+ * 2. timeout: bounds all that lies within, waits and retries included;
+ * 3. retry: a retry stands in the queue again;
+ * 4. concurrency limit: a call that the breaker turns away has taken nobody's turn for long;
+ * 5. circuit breaker: hears of what the node itself did, call by call, and of none that never reached it;
+ * 6. the driver.
+ */
+import type { Clock } from "../shared/clock.ts";
+import type { Random } from "../shared/random.ts";
+import type { Capacity, StorageNode } from "./storage-node.ts";
+import { BreakerNode } from "./wrappers/breaker-node.ts";
+import { type BreakerChange, CircuitBreaker } from "./wrappers/circuit-breaker.ts";
+import { Deadlines } from "./wrappers/deadlines.ts";
+import { LimitedNode } from "./wrappers/limited-node.ts";
+import { type NodeLimits, TICK_MS } from "./wrappers/limits.ts";
+import { MetricsNode, type NodeObserver } from "./wrappers/metrics-node.ts";
+import { RetryNode } from "./wrappers/retry-node.ts";
+import { RoomWatch } from "./wrappers/room-watch.ts";
+import { TimeoutNode } from "./wrappers/timeout-node.ts";
+
+export interface WrapDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly limits: NodeLimits;
+  readonly observer: NodeObserver;
+  /** How long an answer of `capacity` is good for. */
+  readonly capacityCacheMs: number;
+}
+
+/** A node with what its wrappers know of it. */
+export interface WrappedNode {
+  readonly node: StorageNode;
+  /** False while its circuit breaker keeps calls away. */
+  available(): boolean;
+  /** Called with the cause when its circuit breaker opens. Must not throw. */
+  onUnavailable(listener: (change: BreakerChange) => void): void;
+  /** Called with every change of its circuit breaker. Must not throw. */
+  onBreakerChange(listener: (change: BreakerChange) => void): void;
+  /** False for a while after it answered that it is full or takes no writes, and while it is known to be nearly full. */
+  hasRoom(): boolean;
+  /** Calls that the node works on, and calls that wait for their turn. */
+  load(): { readonly inflight: number; readonly waiting: number };
+  /** What it last told of its capacity; `undefined` while unknown. Never waits. */
+  lastCapacity(): Capacity | undefined;
+}
+
+export function wrapNode(driver: StorageNode, deps: WrapDeps): WrappedNode {
+  const { clock, random, limits, observer, capacityCacheMs } = deps;
+  const deadlines = new Deadlines(clock, TICK_MS);
+  const breaker = new CircuitBreaker(clock, limits.breaker);
+  const available = (): boolean => breaker.state === "closed";
+  const roomObserver: NodeObserver = {
+    started: (operation) => observer.started(operation),
+    finished(operation, outcome, durationMs, bytes) {
+      if (operation === "put" && (outcome === "full" || outcome === "read-only")) room.refused();
+      observer.finished(operation, outcome, durationMs, bytes);
+    },
+  };
+
+  const limited = new LimitedNode(new BreakerNode(driver, breaker), deadlines, limits.concurrency);
+  const retried = new RetryNode(limited, { clock, random, limits: limits.retry });
+  const timed = new TimeoutNode(retried, deadlines, limits.timeout);
+  const node = new MetricsNode(timed, roomObserver, clock);
+
+  const room = new RoomWatch({ node, clock, capacityCacheMs, available });
+  return {
+    node,
+    available,
+    onBreakerChange: (listener) => breaker.onChange(listener),
+    onUnavailable: (listener) =>
+      breaker.onChange((change) => {
+        if (change.state === "open") listener(change);
+      }),
+    hasRoom: () => room.hasRoom(),
+    load: () => limited.load(),
+    lastCapacity: () => room.lastCapacity(),
+  };
+}

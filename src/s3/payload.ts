@@ -1,0 +1,35 @@
+/**
+ * The body of a request as the operation means it: decoded, with what its sender states of it.
+ */
+import type { Body, ExpectedDigests } from "../objects/api.ts";
+import { AwsChunkedBody, readDecodedLength, readTrailerNames } from "./aws-chunked.ts";
+import type { Call } from "./call.ts";
+import { readStatedDigests, type Trailers } from "./checksum-headers.ts";
+import { S3Error } from "./errors.ts";
+
+const NO_TRAILERS: Trailers = { names: [], values: () => new Map() };
+
+/**
+ * A body of stated length. Nothing is read yet; that the digests are right is for whoever reads it to see.
+ * @throws S3Error MissingContentLength; InvalidArgument, InvalidDigest, InvalidRequest, NotImplemented for the headers
+ *   that describe it
+ */
+export function readPayload({ payload, request }: Pick<Call, "payload" | "request">): Body {
+  const { incoming, mode, chunkSigning } = payload;
+  const { headers } = request;
+  if (mode.kind !== "aws-chunked") {
+    if (incoming.length === undefined) throw new S3Error("MissingContentLength");
+    const sha256 = mode.kind === "sha256" ? { sha256: Buffer.from(mode.sha256, "hex") } : {};
+    const expected: ExpectedDigests = { ...readStatedDigests(headers, NO_TRAILERS), ...sha256 };
+    return { length: incoming.length, stream: incoming.chunks(), expected };
+  }
+  const decodedLength = readDecodedLength(headers);
+  const trailerNames = mode.trailer ? readTrailerNames(headers) : undefined;
+  const stream = new AwsChunkedBody(incoming.chunks(), {
+    decodedLength,
+    ...(chunkSigning !== undefined && { signing: chunkSigning }),
+    ...(trailerNames !== undefined && { trailerNames }),
+  });
+  const expected = readStatedDigests(headers, { names: trailerNames ?? [], values: () => stream.trailers });
+  return { length: decodedLength, stream, expected };
+}

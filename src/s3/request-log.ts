@@ -1,0 +1,19 @@
+import type { RequestFacts } from "../observability/events.ts";
+import type { Logger } from "../observability/logger.ts";
+import type { Metrics } from "../observability/metrics.ts";
+
+/** Where the server tells of its requests. */
+export interface RequestObserver {
+  readonly logger: Logger;
+  readonly metrics: Pick<Metrics, "requestStarted" | "requestFinished">;
+}
+
+/** Status of a request whose client went before it was answered; nginx's, as HTTP has none. */
+export const CLIENT_GONE_STATUS = 499;
+
+/** Tells of a request that is over: one line, and the metrics. */
+export function requestFinished({ logger, metrics }: RequestObserver, facts: RequestFacts): void {
+  metrics.requestFinished(facts);
+  if (facts.status >= 500) logger.error({ ...facts }, "request failed");
+  else logger.info({ ...facts }, "request answered");
+}
