@@ -130,6 +130,7 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
   );
   const collect = worker("orphans", ORPHAN_INTERVAL_MS, (signal) => orphans.run(signal));
   membership.onOnline(() => {
+    repairer.nodeCameBack();
     repair.wake();
     pendingDeletes.wake();
   });

@@ -52,6 +52,7 @@ export class Repairer {
   readonly #deps: RepairDeps;
   #repaired = 0;
   #failed = 0;
+  #nodeCameBack = false;
 
   constructor(deps: RepairDeps) {
     this.#deps = deps;
@@ -62,12 +63,20 @@ export class Repairer {
     return { repaired: this.#repaired, failed: this.#failed };
   }
 
+  /** A node is online again: what failed before is tried at once by the next run, whatever its back-off. */
+  nodeCameBack(): void {
+    this.#nodeCameBack = true;
+  }
+
   /** One run over everything on record whose time has come. */
   async run(signal: AbortSignal): Promise<void> {
     const { catalog, clock } = this.#deps;
+    const despiteBackOff = this.#nodeCameBack;
+    this.#nodeCameBack = false;
     await forEachConcurrently(walk(catalog.kv, repairRange()), CONCURRENCY, signal, async (entry) => {
       const { home, notBeforeMs, attempts } = decodeRepairEntry(entry.value);
-      if (notBeforeMs > clock.nowMs()) return;
+      const failedBefore = attempts > 0;
+      if (notBeforeMs > clock.nowMs() && !(failedBefore && despiteBackOff)) return;
       const { blobId, slot } = partsOfRepairKey(entry.key);
       await this.#repair({ blobId, slot, home, attempts }, signal);
     });
