@@ -12,6 +12,7 @@ import { createLoggers, type Logger } from "../observability/logger.ts";
 import { createMetrics } from "../observability/metrics.ts";
 import { rootCredentials } from "../s3/credentials.ts";
 import { createS3Server } from "../s3/server.ts";
+import { loadChecksums } from "../shared/checksums.ts";
 import { systemClock } from "../shared/clock.ts";
 import { systemErrorCode } from "../shared/errors.ts";
 import { lockFolder } from "../shared/process-lock.ts";
@@ -94,6 +95,7 @@ export async function startGateway(options: {
       ...(s3.publicUrl === undefined ? {} : { publicUrl: s3.publicUrl }),
     },
     limits,
+    checksums: await loadChecksums(),
     clock,
     random,
     logger: loggers.named("s3"),

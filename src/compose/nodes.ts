@@ -4,28 +4,61 @@
 import { readFile } from "node:fs/promises";
 import type { NodePlace } from "../admin/cluster-views.ts";
 import type { NodeHandle } from "../cluster/membership.ts";
-import type { NodeConfig, Secrets } from "../config/config.ts";
+import type { Config, NodeConfig, Secrets } from "../config/config.ts";
 import { LazyNode } from "../nodes/lazy-node.ts";
 import { NodeKeys } from "../nodes/s3/node-keys.ts";
 import { openS3Node } from "../nodes/s3/s3-node.ts";
 import { NodeError, type StorageNode } from "../nodes/storage-node.ts";
 import { openVolumeNode } from "../nodes/volume/open-volume-node.ts";
+import { wrapNode } from "../nodes/wrap.ts";
+import { nodeLimits, S3_INFLIGHT_MAX, VOLUME_INFLIGHT_MAX } from "../nodes/wrappers/limits.ts";
+import { usedShare } from "../nodes/wrappers/room-watch.ts";
 import type { Logger } from "../observability/logger.ts";
+import type { NodeMetrics } from "../observability/node-metrics.ts";
+import { loadScore } from "../placement/score.ts";
 import type { Clock } from "../shared/clock.ts";
 import type { Id } from "../shared/ids.ts";
 import type { Random } from "../shared/random.ts";
 
 export interface NodeDeps {
   readonly clusterId: Id;
+  readonly config: Pick<Config, "storage">;
   readonly secrets: Secrets;
+  readonly metrics: Pick<NodeMetrics, "node">;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
 }
 
 export function openNodeHandle(deps: NodeDeps, config: NodeConfig): NodeHandle {
-  const node = new LazyNode(config.name, () => openDriver(deps, config));
-  return { node, available: () => true, hasRoom: () => true, loadScore: () => 0.5, onUnavailable: () => {} };
+  const { clock, random, metrics, logger } = deps;
+  const { read, write, metrics: scraped } = deps.config.storage;
+  const driver = new LazyNode(config.name, () => openDriver(deps, config));
+  const wrapped = wrapNode(driver, {
+    clock,
+    random,
+    limits: nodeLimits({
+      writeStallMs: write.stallTimeoutMs,
+      readStallMs: read.stallTimeoutMs,
+      inflightMax: config.kind === "volume" ? VOLUME_INFLIGHT_MAX : S3_INFLIGHT_MAX,
+    }),
+    observer: metrics.node(config.name),
+    capacityCacheMs: scraped.cacheMs,
+  });
+  wrapped.onBreakerChange(({ state, cause }) => {
+    if (state === "open") logger.warn({ node: config.name, err: cause }, "a node's circuit breaker opened");
+    else logger.info({ node: config.name, state }, "a node's circuit breaker changed");
+  });
+  return {
+    node: wrapped.node,
+    available: () => wrapped.available(),
+    hasRoom: () => wrapped.hasRoom(),
+    onUnavailable: (listener) => wrapped.onUnavailable(() => listener()),
+    loadScore() {
+      const capacity = wrapped.lastCapacity();
+      return loadScore({ ...wrapped.load(), diskUsage: capacity && usedShare(capacity) });
+    },
+  };
 }
 
 /** Where operators find what is on a node, by the node's name. */

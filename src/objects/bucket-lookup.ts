@@ -2,6 +2,7 @@ import { bucketKey } from "../catalog/keys.ts";
 import type { Kv, KvEntry } from "../catalog/kv.ts";
 import { type Bucket, decodeBucket } from "../catalog/records/bucket.ts";
 import { ObjectError } from "./api.ts";
+import { BUCKET_NAME_MAX } from "./names.ts";
 
 export interface BucketEntry {
   readonly bucket: Bucket;
@@ -10,6 +11,8 @@ export interface BucketEntry {
 
 /** @throws ObjectError no-such-bucket */
 export async function requireBucket(kv: Kv, name: string): Promise<BucketEntry> {
+  // What is longer may not even fit into a key of the catalog.
+  if (name.length > BUCKET_NAME_MAX) throw noSuchBucket(name);
   return bucketOf(name, await kv.get(bucketKey(name)));
 }
 

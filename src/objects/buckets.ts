@@ -7,7 +7,7 @@ import { after as afterKey, stringPrefixRange } from "../catalog/tuple.ts";
 import { type BucketInfo, ObjectError, type ObjectService } from "./api.ts";
 import { requireBucket } from "./bucket-lookup.ts";
 import type { ObjectContext } from "./context.ts";
-import { isBucketName } from "./names.ts";
+import { BUCKET_NAME_MAX, isBucketName } from "./names.ts";
 
 export async function createBucket(
   context: ObjectContext,
@@ -19,12 +19,15 @@ export async function createBucket(
   const { catalog, clock, ids } = context;
   const bucket: Bucket = { bucketId: ids.next(), name, createdAtMs: clock.nowMs(), owner: principal.id, location };
   const key = bucketKey(name);
-  const result = await catalog.commit(catalog.begin().check(key, null).set(key, encodeBucket(bucket)));
-  if (!result.committed) {
-    const existing = await requireBucket(catalog.kv, name);
-    throw new ObjectError("bucket-exists", "The bucket exists", { bucket: name, owner: existing.bucket.owner });
+  for (let attempt = 0; attempt < COMMIT_ATTEMPTS_MAX; attempt++) {
+    const result = await catalog.commit(catalog.begin().check(key, null).set(key, encodeBucket(bucket)));
+    if (result.committed) return bucketInfo(context, bucket);
+    const existing = await catalog.kv.get(key);
+    if (existing === undefined) continue;
+    const { owner } = decodeBucket(existing.value);
+    throw new ObjectError("bucket-exists", "The bucket exists", { bucket: name, owner });
   }
-  return bucketInfo(context, bucket);
+  throw bucketKeepsChanging(name);
 }
 
 export async function headBucket(context: ObjectContext, name: string): Promise<BucketInfo> {
@@ -51,14 +54,21 @@ export async function deleteBucket(context: ObjectContext, name: string): Promis
       throw new ObjectError("bucket-not-empty", "The bucket you tried to delete is not empty", { bucket: name });
     }
   }
-  throw new ObjectError("conflict", "The bucket keeps changing; try again", { bucket: name });
+  throw bucketKeepsChanging(name);
+}
+
+function bucketKeepsChanging(name: string): ObjectError {
+  return new ObjectError("conflict", "The bucket keeps changing; try again", { bucket: name });
 }
 
 export async function listBuckets(
   context: ObjectContext,
   request: Parameters<ObjectService["listBuckets"]>[0],
 ): ReturnType<ObjectService["listBuckets"]> {
-  const { prefix, after, maxBuckets } = request;
+  const { prefix, maxBuckets } = request;
+  if (prefix.length > BUCKET_NAME_MAX) return { buckets: [] };
+  // No bucket's name lies between a longer marker and what is left of it.
+  const after = [...request.after].slice(0, BUCKET_NAME_MAX).join("");
   const named = prefix === "" ? bucketsRange() : stringPrefixRange(["bucket"], prefix);
   const range: KvRange =
     after === "" ? named : { start: later(named.start, afterKey(bucketKey(after))), end: named.end };

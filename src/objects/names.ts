@@ -3,6 +3,9 @@ import { ObjectError } from "./api.ts";
 /** Longest object key, in bytes of UTF-8. */
 export const KEY_BYTES_MAX = 1024;
 
+/** Longest bucket name, in characters, which are bytes: other characters than ASCII's are not allowed. */
+export const BUCKET_NAME_MAX = 63;
+
 const BUCKET_NAME = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/;
 const IP_ADDRESS = /^\d+\.\d+\.\d+\.\d+$/;
 const RESERVED = /^(xn--|sthree-|amzn-s3-demo-)|(-s3alias|--ol-s3|\.mrap|--x-s3|--table-s3)$/;

@@ -2,7 +2,7 @@
  * The checksums that requests state of their bodies, and that answers tell of objects.
  * https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html
  */
-import type { ChecksumAlgorithm, ExpectedDigests, HeaderPairs, ObjectChecksum } from "../objects/api.ts";
+import type { ChecksumAlgorithm, ChecksumType, ExpectedDigests, HeaderPairs, ObjectChecksum } from "../objects/api.ts";
 import { DIGEST_BYTES, type ChecksumAlgorithm as DigestAlgorithm } from "../shared/checksums.ts";
 import { S3Error } from "./errors.ts";
 import { headerValue, type S3Headers } from "./headers.ts";
@@ -20,12 +20,11 @@ const DIGESTS: Readonly<Record<ChecksumAlgorithm, DigestAlgorithm>> = {
   SHA256: "sha256",
 };
 
+export const CHECKSUM_NAMES = Object.keys(DIGESTS) as readonly ChecksumAlgorithm[];
+
 /** By the end of their headers' names, which is that of the digest. */
-const ALGORITHMS = new Map(
-  Object.entries(DIGESTS).map(([algorithm, digest]) => [
-    digest as string,
-    { algorithm: algorithm as ChecksumAlgorithm, bytes: DIGEST_BYTES[digest] },
-  ]),
+const ALGORITHMS: ReadonlyMap<string, { readonly algorithm: ChecksumAlgorithm; readonly bytes: number }> = new Map(
+  CHECKSUM_NAMES.map((algorithm) => [DIGESTS[algorithm], { algorithm, bytes: DIGEST_BYTES[DIGESTS[algorithm]] }]),
 );
 
 /** S3 has these too; a request with one of them is refused by its name. */
@@ -77,6 +76,13 @@ export function readAlgorithm(headers: S3Headers, name: string): ChecksumAlgorit
   });
 }
 
+/** `x-amz-checksum-type`. @throws S3Error InvalidRequest */
+export function readChecksumType(headers: S3Headers): ChecksumType | undefined {
+  const value = headerValue(headers, "x-amz-checksum-type");
+  if (value === undefined || value === "FULL_OBJECT" || value === "COMPOSITE") return value;
+  throw new S3Error("InvalidRequest", { message: "Value for x-amz-checksum-type header is invalid." });
+}
+
 /**
  * The one checksum in the headers of a request, as text.
  * @throws S3Error InvalidRequest for several or none that can be one, NotImplemented
@@ -123,7 +129,8 @@ function readStatedChecksum(headers: S3Headers, trailers: Trailers): ExpectedDig
   return { algorithm: header.algorithm, value: () => value };
 }
 
-function readContentMd5(headers: S3Headers): Uint8Array | undefined {
+/** @throws S3Error InvalidDigest */
+export function readContentMd5(headers: S3Headers): Uint8Array | undefined {
   const text = headerValue(headers, "content-md5");
   if (text === undefined) return undefined;
   const md5 = decodeBase64(text, DIGEST_BYTES.md5);

@@ -14,6 +14,7 @@ export const CLIENT_GONE_STATUS = 499;
 /** Tells of a request that is over: one line, and the metrics. */
 export function requestFinished({ logger, metrics }: RequestObserver, facts: RequestFacts): void {
   metrics.requestFinished(facts);
-  if (facts.status >= 500) logger.error({ ...facts }, "request failed");
+  // What is not implemented is no failure of ours.
+  if (facts.status >= 500 && facts.status !== 501) logger.error({ ...facts }, "request failed");
   else logger.info({ ...facts }, "request answered");
 }

@@ -9,7 +9,8 @@ import type { S3Headers } from "./headers.ts";
 type Rule = (name: string, value: string) => void;
 
 const refuse: Rule = (name) => {
-  throw new S3Error("NotImplemented", { fields: { Header: name } });
+  const message = `A header you provided implies functionality that is not implemented: ${name}`;
+  throw new S3Error("NotImplemented", { message, fields: { Header: name } });
 };
 
 const accept =
@@ -34,7 +35,7 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   [
     "x-amz-acl",
     (name, value) => {
-      if (!CANNED_ACLS.includes(value)) throw invalidArgument("", name, value);
+      if (!CANNED_ACLS.includes(value)) throw invalidArgument("There is no such canned ACL", name, value);
       if (!CANNED_ACLS_MET.includes(value)) refuse(name, value);
     },
   ],

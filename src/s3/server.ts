@@ -4,11 +4,12 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import express from "express";
-import type { ObjectService, Principal } from "../objects/api.ts";
+import type { ObjectService } from "../objects/api.ts";
 import type { Checksums } from "../shared/checksums.ts";
 import type { Clock } from "../shared/clock.ts";
 import type { Random } from "../shared/random.ts";
 import type { Call, S3Settings } from "./call.ts";
+import { readCopySource } from "./copy-source.ts";
 import type { CredentialLookup, S3Credential } from "./credentials.ts";
 import { S3Error } from "./errors.ts";
 import { hasWriteConditions } from "./etags.ts";
@@ -86,6 +87,8 @@ export function createS3Server(options: S3ServerOptions): Server {
   server.maxConnections = limits.connectionsMax;
   // Bounded by their bytes; Node.js would pass over those beyond a number.
   server.maxHeadersCount = 0;
+  // Requests of one connection that come before their answers each listen to its end.
+  server.on("connection", (socket) => socket.setMaxListeners(0));
   server.on("checkContinue", handle);
   server.on("clientError", answerClientError);
   return server;
@@ -103,13 +106,17 @@ class S3Service {
   /** Serves one request to its end. Never rejects. */
   async serve(request: IncomingMessage, response: ServerResponse, server: Server): Promise<void> {
     const { limits, clock, random, metrics, logger } = this.#options;
-    const exchange = new Exchange(request, response, { clock, random, stallTimeoutMs: limits.stallTimeoutMs });
+    const exchange = new Exchange(request, response, {
+      clock,
+      random,
+      stallTimeoutMs: limits.stallTimeoutMs,
+      closed: (facts) => {
+        this.#requests -= 1;
+        requestFinished(this.#options, facts);
+      },
+    });
     this.#requests += 1;
     metrics.requestStarted();
-    exchange.onClose((facts) => {
-      this.#requests -= 1;
-      requestFinished(this.#options, facts);
-    });
     try {
       const answer = await this.#answerTo(exchange).catch((error: unknown) => this.#failed(exchange, error));
       exchange.status = answer.status;
@@ -138,7 +145,8 @@ class S3Service {
     }
     const call = this.#callOf(exchange, request, authentication);
     screenHeaders(call.request.headers);
-    await screenOwner(call);
+    if (implemented.body === "none" && (exchange.body.length ?? 0) > 0) throw new S3Error("UnexpectedContent");
+    await screenOwners(call);
     const { bucket = "", key = "" } = request;
     switch (implemented.on) {
       case "service":
@@ -176,18 +184,29 @@ class S3Service {
       ...(principal !== undefined && { callerId: principal.id }),
       conditional: request !== undefined && hasWriteConditions(request.headers),
     });
+    const { logger } = this.#options;
     if (error.code === "InternalError") {
-      this.#options.logger.error({ err: error.cause, requestId }, "a request failed for an unexpected reason");
+      logger.error({ err: error.cause, requestId }, "a request failed for an unexpected reason");
+    } else if (error.code === "ServiceUnavailable") {
+      logger.warn({ err: error.cause, requestId }, "a request could not be served now");
     }
     exchange.errorCode = error.code;
     return errorAnswer(error, { resource: exchange.resource, requestId });
   }
 }
 
-/** A client may say whose it takes the bucket for, so as not to hand its data to somebody else. */
-async function screenOwner({ objects, request }: Call): Promise<void> {
-  const expected = headerValue(request.headers, "x-amz-expected-bucket-owner");
-  if (expected === undefined || request.bucket === undefined) return;
-  const { owner }: { owner: Principal } = await objects.headBucket(request.bucket);
+/** A client may say whose it takes a bucket for, so as not to hand its data to somebody else, or take theirs. */
+async function screenOwners({ objects, request, nowMs }: Call): Promise<void> {
+  const { bucket, headers } = request;
+  const expected = headerValue(headers, "x-amz-expected-bucket-owner");
+  if (expected !== undefined && bucket !== undefined) await requireOwner(objects, bucket, expected);
+  const expectedOfSource = headerValue(headers, "x-amz-source-expected-bucket-owner");
+  if (expectedOfSource !== undefined && headers.has("x-amz-copy-source")) {
+    await requireOwner(objects, readCopySource(headers, nowMs).bucket, expectedOfSource);
+  }
+}
+
+async function requireOwner(objects: ObjectService, bucket: string, expected: string): Promise<void> {
+  const { owner } = await objects.headBucket(bucket);
   if (owner.id !== expected) throw new S3Error("AccessDenied");
 }

@@ -7,12 +7,16 @@ import { parseXml, type XmlElement, XmlError, type XmlLimits } from "../shared/x
 import type { Call } from "./call.ts";
 import { checksumKind } from "./checksum-headers.ts";
 import { S3Error } from "./errors.ts";
-import { readPayload } from "./payload.ts";
+import { type ChecksumSubject, readPayload } from "./payload.ts";
 
-/** What a call insists on. */
+/** What a call takes. */
 export interface XmlPayloadRules {
+  /** Name of the root element. */
+  readonly root: string;
+  readonly limits: XmlLimits;
   /** Whether a body that is not stated to have a Content-MD5 or a checksum is refused. */
   readonly digestRequired?: boolean;
+  readonly checksumOf?: ChecksumSubject;
 }
 
 /**
@@ -22,13 +26,11 @@ export interface XmlPayloadRules {
  */
 export async function readXmlPayload(
   call: Pick<Call, "payload" | "request" | "checksums">,
-  limits: XmlLimits,
-  root: string,
-  rules: XmlPayloadRules = {},
+  { root, limits, digestRequired = false, checksumOf = "body" }: XmlPayloadRules,
 ): Promise<XmlElement | undefined> {
   if (!call.payload.incoming.exists) return undefined;
-  const { stream, length, expected } = readPayload(call);
-  if (rules.digestRequired === true && expected.md5 === undefined && expected.checksum === undefined) {
+  const { stream, length, expected } = readPayload(call, checksumOf);
+  if (digestRequired && expected.md5 === undefined && expected.checksum === undefined) {
     throw new S3Error("InvalidRequest", {
       message: "Missing required header for this request: Content-MD5 OR x-amz-checksum-*",
     });

@@ -39,6 +39,12 @@ export class XmlWriter {
     return this;
   }
 
+  /** Text of the element that is open. */
+  text(value: string): this {
+    this.#text += escapeXml(value);
+    return this;
+  }
+
   /** The document. Whatever is still open is closed. */
   toString(): string {
     while (this.#open.length > 0) this.close();

@@ -12,7 +12,7 @@ const LIMITS = { bytesMax: 64 * 1024, depthMax: 8, elementsMax: 256 };
  */
 export async function createBucket(call: BucketCall): Promise<Answer> {
   const { objects, principal, bucket, settings } = call;
-  const configuration = await readXmlPayload(call, LIMITS, "CreateBucketConfiguration");
+  const configuration = await readXmlPayload(call, { root: "CreateBucketConfiguration", limits: LIMITS });
   for (const { name, text } of configuration?.children ?? []) {
     if (name !== "LocationConstraint") {
       throw new S3Error("NotImplemented", { message: `CreateBucketConfiguration with ${name} is not implemented.` });

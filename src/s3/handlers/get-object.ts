@@ -39,7 +39,8 @@ function getRequest({ request, bucket, key, nowMs }: ObjectCall): GetRequest {
       message: "Cannot specify both Range header and partNumber query parameter",
     });
   }
-  const range = parseRange(rangeHeader);
+  // If-Range makes the range depend on what the client has of the object. The whole is always right.
+  const range = headers.has("if-range") ? undefined : parseRange(rangeHeader);
   return {
     bucket,
     key,

@@ -1,4 +1,5 @@
 /** https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListBuckets.html */
+import type { BucketInfo, ObjectService } from "../../objects/api.ts";
 import type { Call } from "../call.ts";
 import { type Answer, xmlAnswer } from "../http/answer.ts";
 import { formatIsoDate } from "../http-dates.ts";
@@ -10,6 +11,9 @@ import { writeOwner } from "./owner.ts";
 
 export const BUCKETS_PAGE_MAX = 10_000;
 
+/** Asked of the object service at a time. */
+const READ_MAX = 1_000;
+
 export async function listBuckets({ objects, request, settings, principal }: Call): Promise<Answer> {
   const { query } = request;
   const prefix = queryValue(query, "prefix");
@@ -17,9 +21,7 @@ export async function listBuckets({ objects, request, settings, principal }: Cal
   const after = decodeToken(queryValue(query, "continuation-token"));
   const region = queryValue(query, "bucket-region");
   const elsewhere = region !== undefined && region !== "" && region !== settings.region;
-  const page = elsewhere
-    ? { buckets: [] }
-    : await objects.listBuckets({ prefix: prefix ?? "", after: after ?? "", maxBuckets });
+  const page = elsewhere ? { buckets: [] } : await readBuckets(objects, prefix ?? "", after ?? "", maxBuckets);
   const document = new XmlWriter().open("ListAllMyBucketsResult", { xmlns: S3_XML_NAMESPACE });
   writeOwner(document, principal);
   document.open("Buckets");
@@ -34,4 +36,21 @@ export async function listBuckets({ objects, request, settings, principal }: Cal
   document.close().element("Prefix", prefix);
   if (page.next !== undefined) document.element("ContinuationToken", encodeToken(page.next));
   return xmlAnswer(document);
+}
+
+async function readBuckets(
+  objects: ObjectService,
+  prefix: string,
+  after: string,
+  maxBuckets: number,
+): ReturnType<ObjectService["listBuckets"]> {
+  const buckets: BucketInfo[] = [];
+  let next: string | undefined = after;
+  while (next !== undefined && buckets.length < maxBuckets) {
+    const left = Math.min(READ_MAX, maxBuckets - buckets.length);
+    const page = await objects.listBuckets({ prefix, after: next, maxBuckets: left });
+    buckets.push(...page.buckets);
+    next = page.next;
+  }
+  return next === undefined ? { buckets } : { buckets, next };
 }

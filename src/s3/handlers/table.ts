@@ -3,14 +3,26 @@
  */
 import type { BucketCall, Call, Handler, ObjectCall } from "../call.ts";
 import type { S3Operation } from "../operations.ts";
+import { abortMultipartUpload } from "./abort-multipart-upload.ts";
+import { completeMultipartUpload } from "./complete-multipart-upload.ts";
+import { copyObject } from "./copy-object.ts";
 import { createBucket } from "./create-bucket.ts";
+import { createMultipartUpload } from "./create-multipart-upload.ts";
 import { deleteBucket } from "./delete-bucket.ts";
 import { deleteObject } from "./delete-object.ts";
+import { deleteObjects } from "./delete-objects.ts";
+import { getBucketLocation } from "./get-bucket-location.ts";
+import { getBucketVersioning } from "./get-bucket-versioning.ts";
 import { getObject, headObject } from "./get-object.ts";
+import { getObjectTagging } from "./get-object-tagging.ts";
 import { headBucket } from "./head-bucket.ts";
 import { listBuckets } from "./list-buckets.ts";
+import { listMultipartUploads } from "./list-multipart-uploads.ts";
+import { listObjectVersions } from "./list-object-versions.ts";
 import { listObjects, listObjectsV2 } from "./list-objects.ts";
+import { listParts } from "./list-parts.ts";
 import { putObject } from "./put-object.ts";
+import { uploadPart, uploadPartCopy } from "./upload-part.ts";
 
 interface Rights {
   /** The action that a policy must allow. Policies are still to come: the root user may do anything. */
@@ -26,13 +38,18 @@ export type ImplementedOperation = Rights &
   );
 
 export const OPERATIONS: Readonly<Record<S3Operation, ImplementedOperation | "not-implemented">> = {
-  AbortMultipartUpload: "not-implemented",
-  CompleteMultipartUpload: "not-implemented",
-  CopyObject: "not-implemented",
+  AbortMultipartUpload: {
+    on: "object",
+    permission: "s3:AbortMultipartUpload",
+    body: "none",
+    run: abortMultipartUpload,
+  },
+  CompleteMultipartUpload: { on: "object", permission: "s3:PutObject", body: "xml", run: completeMultipartUpload },
+  CopyObject: { on: "object", permission: "s3:PutObject", body: "none", run: copyObject },
   CreateBucket: { on: "bucket", permission: "s3:CreateBucket", body: "xml", run: createBucket },
   CreateBucketMetadataConfiguration: "not-implemented",
   CreateBucketMetadataTableConfiguration: "not-implemented",
-  CreateMultipartUpload: "not-implemented",
+  CreateMultipartUpload: { on: "object", permission: "s3:PutObject", body: "none", run: createMultipartUpload },
   CreateSession: "not-implemented",
   DeleteBucket: { on: "bucket", permission: "s3:DeleteBucket", body: "none", run: deleteBucket },
   DeleteBucketAnalyticsConfiguration: "not-implemented",
@@ -52,7 +69,7 @@ export const OPERATIONS: Readonly<Record<S3Operation, ImplementedOperation | "no
   DeleteObject: { on: "object", permission: "s3:DeleteObject", body: "none", run: deleteObject },
   DeleteObjectAnnotation: "not-implemented",
   DeleteObjectTagging: "not-implemented",
-  DeleteObjects: "not-implemented",
+  DeleteObjects: { on: "bucket", permission: "s3:DeleteObject", body: "xml", run: deleteObjects },
   DeletePublicAccessBlock: "not-implemented",
   GetBucketAbac: "not-implemented",
   GetBucketAccelerateConfiguration: "not-implemented",
@@ -63,7 +80,7 @@ export const OPERATIONS: Readonly<Record<S3Operation, ImplementedOperation | "no
   GetBucketIntelligentTieringConfiguration: "not-implemented",
   GetBucketInventoryConfiguration: "not-implemented",
   GetBucketLifecycleConfiguration: "not-implemented",
-  GetBucketLocation: "not-implemented",
+  GetBucketLocation: { on: "bucket", permission: "s3:GetBucketLocation", body: "none", run: getBucketLocation },
   GetBucketLogging: "not-implemented",
   GetBucketMetadataConfiguration: "not-implemented",
   GetBucketMetadataTableConfiguration: "not-implemented",
@@ -75,7 +92,7 @@ export const OPERATIONS: Readonly<Record<S3Operation, ImplementedOperation | "no
   GetBucketReplication: "not-implemented",
   GetBucketRequestPayment: "not-implemented",
   GetBucketTagging: "not-implemented",
-  GetBucketVersioning: "not-implemented",
+  GetBucketVersioning: { on: "bucket", permission: "s3:GetBucketVersioning", body: "none", run: getBucketVersioning },
   GetBucketWebsite: "not-implemented",
   GetObject: { on: "object", permission: "s3:GetObject", body: "none", run: getObject },
   GetObjectAcl: "not-implemented",
@@ -84,7 +101,7 @@ export const OPERATIONS: Readonly<Record<S3Operation, ImplementedOperation | "no
   GetObjectLegalHold: "not-implemented",
   GetObjectLockConfiguration: "not-implemented",
   GetObjectRetention: "not-implemented",
-  GetObjectTagging: "not-implemented",
+  GetObjectTagging: { on: "object", permission: "s3:GetObjectTagging", body: "none", run: getObjectTagging },
   GetObjectTorrent: "not-implemented",
   GetPublicAccessBlock: "not-implemented",
   HeadBucket: { on: "bucket", permission: "s3:ListBucket", body: "none", run: headBucket },
@@ -95,12 +112,17 @@ export const OPERATIONS: Readonly<Record<S3Operation, ImplementedOperation | "no
   ListBucketMetricsConfigurations: "not-implemented",
   ListBuckets: { on: "service", permission: "s3:ListAllMyBuckets", body: "none", run: listBuckets },
   ListDirectoryBuckets: "not-implemented",
-  ListMultipartUploads: "not-implemented",
+  ListMultipartUploads: {
+    on: "bucket",
+    permission: "s3:ListBucketMultipartUploads",
+    body: "none",
+    run: listMultipartUploads,
+  },
   ListObjectAnnotations: "not-implemented",
-  ListObjectVersions: "not-implemented",
+  ListObjectVersions: { on: "bucket", permission: "s3:ListBucketVersions", body: "none", run: listObjectVersions },
   ListObjects: { on: "bucket", permission: "s3:ListBucket", body: "none", run: listObjects },
   ListObjectsV2: { on: "bucket", permission: "s3:ListBucket", body: "none", run: listObjectsV2 },
-  ListParts: "not-implemented",
+  ListParts: { on: "object", permission: "s3:ListMultipartUploadParts", body: "none", run: listParts },
   PostObject: "not-implemented",
   PreflightRequest: "not-implemented",
   PutBucketAbac: "not-implemented",
@@ -137,7 +159,7 @@ export const OPERATIONS: Readonly<Record<S3Operation, ImplementedOperation | "no
   UpdateBucketMetadataInventoryTableConfiguration: "not-implemented",
   UpdateBucketMetadataJournalTableConfiguration: "not-implemented",
   UpdateObjectEncryption: "not-implemented",
-  UploadPart: "not-implemented",
-  UploadPartCopy: "not-implemented",
+  UploadPart: { on: "object", permission: "s3:PutObject", body: "object", run: uploadPart },
+  UploadPartCopy: { on: "object", permission: "s3:PutObject", body: "none", run: uploadPartCopy },
   WriteGetObjectResponse: "not-implemented",
 };

@@ -16,6 +16,14 @@ import type { Outgoing } from "./send-answer.ts";
 /** S3's own request ids have 16 digits. */
 const REQUEST_ID_BYTES = 8;
 
+export interface ExchangeOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly stallTimeoutMs: number;
+  /** Called once, when the answer was sent or the connection is gone. */
+  readonly closed: (facts: RequestFacts) => void;
+}
+
 export class Exchange {
   readonly requestId: string;
   readonly body: IncomingBody;
@@ -26,6 +34,7 @@ export class Exchange {
   readonly #startedMs: number;
   readonly #remoteAddress: string | undefined;
   readonly #abort = new AbortController();
+  readonly #closed: (facts: RequestFacts) => void;
   #sentBytes = 0;
 
   // Each is set as soon as it is known.
@@ -36,11 +45,8 @@ export class Exchange {
   errorCode: S3ErrorCode | undefined;
   status: number | undefined;
 
-  constructor(
-    request: IncomingMessage,
-    response: ServerResponse,
-    how: { readonly clock: Clock; readonly random: Random; readonly stallTimeoutMs: number },
-  ) {
+  constructor(request: IncomingMessage, response: ServerResponse, how: ExchangeOptions) {
+    this.#closed = how.closed;
     this.#request = request;
     this.#response = response;
     this.#clock = how.clock;
@@ -51,9 +57,9 @@ export class Exchange {
     this.requestId = Buffer.from(how.random.bytes(REQUEST_ID_BYTES)).toString("hex").toUpperCase();
     const awaitsContinue = request.headers.expect !== undefined && request.httpVersion !== "1.0";
     this.body = new IncomingBody({ request, response, awaitsContinue, stallTimeoutMs: how.stallTimeoutMs });
-    response.once("close", () => {
-      if (!response.writableFinished) this.#abort.abort();
-    });
+    // A response that still waits behind another one is not told when their connection closes.
+    response.once("close", this.#onClose);
+    request.socket.once("close", this.#onClose);
   }
 
   get raw(): RawRequest {
@@ -81,6 +87,7 @@ export class Exchange {
       response: this.#response,
       body: this.body,
       requestId: this.requestId,
+      signal: this.signal,
       stallTimeoutMs: this.#stallTimeoutMs,
       onSent: (bytes) => {
         this.#sentBytes += bytes;
@@ -88,10 +95,12 @@ export class Exchange {
     };
   }
 
-  /** Calls back once, when the answer was sent or the connection is gone. */
-  onClose(closed: (facts: RequestFacts) => void): void {
-    this.#response.once("close", () => closed(this.#facts()));
-  }
+  readonly #onClose = (): void => {
+    this.#response.off("close", this.#onClose);
+    this.#request.socket.off("close", this.#onClose);
+    if (!this.#response.writableFinished) this.#abort.abort();
+    this.#closed(this.#facts());
+  };
 
   #facts(): RequestFacts {
     const { request, accessKeyId, errorCode } = this;

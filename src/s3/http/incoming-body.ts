@@ -33,6 +33,7 @@ export class IncomingBody {
   readonly #options: IncomingBodyOptions;
   #receivedBytes = 0;
   #asked = false;
+  #stalled = false;
 
   constructor(options: IncomingBodyOptions) {
     const { headers } = options.request;
@@ -47,9 +48,9 @@ export class IncomingBody {
     return this.#receivedBytes;
   }
 
-  /** Whether the client waits for leave to send its body, and was not given it. */
-  get awaitsContinue(): boolean {
-    return this.#options.awaitsContinue && !this.#asked && this.exists;
+  /** Whether no more of it will come: the client sends nothing, or waits for leave to, which it was not given. */
+  get silent(): boolean {
+    return this.#stalled || this.#awaitsContinue;
   }
 
   /** Whether all of it has come off the wire. */
@@ -65,7 +66,7 @@ export class IncomingBody {
     if (this.#asked) throw new TypeError("the body of a request is read once");
     if (!this.exists) return;
     const { request, response } = this.#options;
-    if (this.awaitsContinue) response.writeContinue();
+    if (this.#awaitsContinue) response.writeContinue();
     this.#asked = true;
     const queue: Uint8Array[] = [];
     let queuedBytes = 0;
@@ -119,12 +120,17 @@ export class IncomingBody {
     request.pause();
   }
 
+  get #awaitsContinue(): boolean {
+    return this.#options.awaitsContinue && !this.#asked && this.exists;
+  }
+
   /** Resolves when what `start` was given is called. @throws S3Error RequestTimeout when the client stalls before */
   #untilMoved(start: (wake: () => void) => void): Promise<void> {
     const { request, stallTimeoutMs } = this.#options;
     return new Promise((resolve, reject) => {
       const end = onStall(request, stallTimeoutMs, () => {
         end();
+        this.#stalled = true;
         reject(new S3Error("RequestTimeout"));
       });
       start(() => {

@@ -19,6 +19,8 @@ export interface Outgoing {
   readonly body: IncomingBody;
   readonly requestId: string;
   readonly stallTimeoutMs: number;
+  /** Aborted when the connection is gone. */
+  readonly signal: AbortSignal;
   /** Whether the connection is to be closed in any case. */
   readonly closing: boolean;
   /** Told of the bytes of the answer's body as they are handed to the connection. */
@@ -32,14 +34,14 @@ export interface Outgoing {
  */
 export async function sendAnswer(outgoing: Outgoing, answer: Answer): Promise<void> {
   const { request, response, body } = outgoing;
-  if (response.destroyed) throw new ClientGoneError();
+  if (outgoing.signal.aborted) throw new ClientGoneError();
   const reusable = !outgoing.closing && isReusable(body);
   response.writeHead(answer.status, headerList(outgoing, answer, reusable));
   const content = request.method === "HEAD" ? undefined : answer.body;
   if (typeof content === "object") await sendStream(outgoing, content);
   else if (content !== undefined) outgoing.onSent(Buffer.byteLength(content));
   const text = typeof content === "string" ? content : "";
-  if (reusable || body.complete || body.awaitsContinue) {
+  if (reusable || body.complete || body.silent) {
     // Node.js reads and drops what is left of a body, so that the next request can be found.
     response.end(text);
     return;
@@ -53,7 +55,7 @@ export async function sendAnswer(outgoing: Outgoing, answer: Answer): Promise<vo
 /** Whether the next request can be found on the connection without reading too much. */
 function isReusable(body: IncomingBody): boolean {
   if (body.complete) return true;
-  if (body.awaitsContinue || body.length === undefined) return false;
+  if (body.silent || body.length === undefined) return false;
   return body.length - body.receivedBytes <= DISCARD_BYTES_MAX;
 }
 
@@ -72,10 +74,10 @@ function lengthOf(body: Answer["body"]): number {
 }
 
 async function sendStream(outgoing: Outgoing, { stream, length }: AnswerStream): Promise<void> {
-  const { response, onSent } = outgoing;
+  const { response, signal, onSent } = outgoing;
   let left = length;
   for await (const bytes of stream) {
-    if (response.destroyed) throw new ClientGoneError();
+    if (signal.aborted) throw new ClientGoneError();
     left -= bytes.length;
     if (left < 0) throw new RangeError("an answer's stream is longer than announced");
     onSent(bytes.length);
@@ -84,16 +86,24 @@ async function sendStream(outgoing: Outgoing, { stream, length }: AnswerStream):
   if (left > 0) throw new RangeError("an answer's stream is shorter than announced");
 }
 
-function drained({ response, stallTimeoutMs }: Outgoing): Promise<void> {
+/** Resolves when the connection takes more. @throws ClientGoneError, also when it takes nothing for too long */
+function drained({ response, signal, stallTimeoutMs }: Outgoing): Promise<void> {
   return new Promise((resolve, reject) => {
-    const finish = (how: () => void): void => {
+    const onDrain = (): void => {
       end();
-      response.off("drain", onDrain).off("close", onGone);
-      how();
+      resolve();
     };
-    const onDrain = (): void => finish(resolve);
-    const onGone = (): void => finish(() => reject(new ClientGoneError()));
-    const end = onStall(response, stallTimeoutMs, onGone);
-    response.on("drain", onDrain).on("close", onGone);
+    const onGone = (): void => {
+      end();
+      reject(new ClientGoneError());
+    };
+    const endStall = onStall(response, stallTimeoutMs, onGone);
+    const end = (): void => {
+      endStall();
+      response.off("drain", onDrain);
+      signal.removeEventListener("abort", onGone);
+    };
+    response.on("drain", onDrain);
+    signal.addEventListener("abort", onGone);
   });
 }
