@@ -3,8 +3,8 @@
  *
  * 1. metrics: sees what the caller sees;
  * 2. timeout: bounds all that lies within, waits and retries included;
- * 3. retry: a retry stands in the queue again;
- * 4. concurrency limit: a call that the breaker turns away has taken nobody's turn for long;
+ * 3. retry: a call that waits to be made again holds no turn meanwhile;
+ * 4. concurrency limit: a call that waited asks the breaker when its turn comes, not before;
  * 5. circuit breaker: hears of what the node itself did, call by call, and of none that never reached it;
  * 6. the driver.
  */
@@ -35,7 +35,7 @@ export interface WrappedNode {
   readonly node: StorageNode;
   /** False while its circuit breaker keeps calls away. */
   available(): boolean;
-  /** Called with the cause when its circuit breaker opens. Must not throw. */
+  /** Called when its circuit breaker opens. Must not throw. */
   onUnavailable(listener: (change: BreakerChange) => void): void;
   /** Called with every change of its circuit breaker. Must not throw. */
   onBreakerChange(listener: (change: BreakerChange) => void): void;
