@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { CreateBucketCommand, DeleteObjectCommand, PutObjectCommand, S3ServiceException } from "@aws-sdk/client-s3";
@@ -7,23 +6,14 @@ import { temporaryFolder } from "../support/files.ts";
 import { startGateway } from "../support/gateway.ts";
 import { bytesOf, Ledger } from "../support/ledger.ts";
 import { verifyAll } from "../support/load.ts";
-import { findProgram, runProgram, succeed } from "../support/programs.ts";
 import { strictClientOf } from "../support/s3-client.ts";
 import { MIB } from "../support/sizes.ts";
+import { smallDisk } from "../support/small-disk.ts";
 
 const DISK_MIB = 96;
 const OBJECT_BYTES = 2 * MIB + 5;
 /** More than the disks hold. */
 const OBJECTS = 60;
-
-/** A small disk of its own, mounted for the length of a scope; a sentence for a skip where that is not allowed. */
-async function smallDisk(path: string): Promise<AsyncDisposable | { readonly skip: string }> {
-  if (process.getuid?.() !== 0 || findProgram("mount") === undefined) return { skip: "only root mounts a small disk" };
-  await mkdir(path, { recursive: true });
-  const { code, stderr } = await runProgram("mount", ["-t", "tmpfs", "-o", `size=${DISK_MIB}m`, "tmpfs", path]);
-  if (code !== 0) return { skip: `a small disk cannot be mounted: ${stderr.trim()}` };
-  return { [Symbol.asyncDispose]: async () => void (await succeed("umount", ["--lazy", path])) };
-}
 
 function volumes(paths: readonly string[]): object {
   return {
@@ -42,7 +32,7 @@ describe("a full disk under a volume node", () => {
   test("with room in the other domain: every write goes on and nothing is lost", async (t) => {
     await using folder = await temporaryFolder();
     const paths = [join(folder.path, "small"), join(folder.path, "roomy")];
-    await using disk = await orSkip(smallDisk(join(folder.path, "small")), t);
+    await using disk = await smallDisk(join(folder.path, "small"), { mebibytes: DISK_MIB }, t);
     if (disk === undefined) return;
     await using gateway = await startGateway({ config: { storage: volumes(paths) } });
     using client = strictClientOf(gateway);
@@ -61,9 +51,9 @@ describe("a full disk under a volume node", () => {
   test("with no room anywhere: writes are refused by name, what is there stays, reads and deletes go on", async (t) => {
     await using folder = await temporaryFolder();
     const paths = [join(folder.path, "first"), join(folder.path, "second")];
-    await using first = await orSkip(smallDisk(join(folder.path, "first")), t);
+    await using first = await smallDisk(join(folder.path, "first"), { mebibytes: DISK_MIB }, t);
     if (first === undefined) return;
-    await using second = await orSkip(smallDisk(join(folder.path, "second")), t);
+    await using second = await smallDisk(join(folder.path, "second"), { mebibytes: DISK_MIB }, t);
     if (second === undefined) return;
     await using gateway = await startGateway({ config: { storage: volumes(paths) } });
     using client = strictClientOf(gateway);
@@ -95,13 +85,3 @@ describe("a full disk under a volume node", () => {
     assert.equal(await verifyAll(target), kept - 1);
   });
 });
-
-async function orSkip<T extends AsyncDisposable>(
-  wanted: Promise<T | { readonly skip: string }>,
-  t: { skip(message: string): void },
-): Promise<T | undefined> {
-  const found = await wanted;
-  if (!("skip" in found)) return found;
-  t.skip(found.skip);
-  return undefined;
-}

@@ -14,6 +14,7 @@ import { read, runLoad, verifyAll } from "../support/load.ts";
 import { assertNodesHoldExactly } from "../support/node-contents.ts";
 import { strictClientOf } from "../support/s3-client.ts";
 import { runSeed } from "../support/seeded.ts";
+import { smallDisk } from "../support/small-disk.ts";
 
 const REPAIR_TIMEOUT_MS = 60_000;
 
@@ -46,13 +47,21 @@ describe("a gateway that cannot start says why", () => {
     }
   });
 
-  test("a data folder that cannot be made or written is named", async () => {
+  test("a data folder that cannot be made is named", async () => {
     await using folder = await temporaryFolder();
     const file = join(folder.path, "a file");
     await writeFile(file, "");
     assertRefused(await startRefused({ dataDir: join(file, "data") }), join(file, "data"));
-    // Not even root writes here.
-    assertRefused(await startRefused({ dataDir: "/proc/bulkhead" }), "/proc/bulkhead");
+  });
+
+  test("a data folder that cannot be written is named", async (t) => {
+    await using folder = await temporaryFolder();
+    // A disk mounted read-only: nothing else keeps root from writing.
+    await using disk = await smallDisk(join(folder.path, "disk"), { mebibytes: 4, readOnly: true }, t);
+    if (disk === undefined) return;
+    for (const dataDir of [join(folder.path, "disk"), join(folder.path, "disk/data")]) {
+      assertRefused(await startRefused({ dataDir }), dataDir, /read-only|EROFS/);
+    }
   });
 
   test("a second gateway on the same data folder is refused, and the first serves on", async () => {

@@ -152,7 +152,7 @@ export class Gateway implements AsyncDisposable {
   async kill9(): Promise<void> {
     const child = this.#process;
     if (child === undefined) return;
-    if (child.pid !== undefined && !hasEnded(child)) process.kill(-child.pid, "SIGKILL");
+    signalGroup(child, "SIGKILL");
     await ended(child, "exit");
     this.#process = undefined;
   }
@@ -165,6 +165,9 @@ export class Gateway implements AsyncDisposable {
     await ended(child, "exit", AbortSignal.timeout(STOP_TIMEOUT_MS)).catch(() => {
       throw new Error(`the gateway did not stop; it printed:\n${this.#output}`);
     });
+    if (signalGroup(child, 0)) {
+      throw new Error(`the gateway left processes behind when it stopped; it printed:\n${this.#output}`);
+    }
     this.#process = undefined;
     return child.exitCode;
   }
@@ -223,6 +226,16 @@ export class Gateway implements AsyncDisposable {
 
 function hasEnded(child: ChildProcess): boolean {
   return child.exitCode !== null || child.signalCode !== null;
+}
+
+/** Signals all processes of a gateway; false where there is none any more. */
+function signalGroup(leader: ChildProcess, signal: NodeJS.Signals | 0): boolean {
+  if (leader.pid === undefined) return false;
+  try {
+    return process.kill(-leader.pid, signal);
+  } catch {
+    return false;
+  }
 }
 
 /** Resolves when the process has ended (`exit`), or has and its streams are read to their end as well (`close`). */

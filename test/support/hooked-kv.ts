@@ -5,6 +5,8 @@ import { collectAtomic, type KvCommitRequest } from "../../src/catalog/kv-atomic
 export interface KvHooks {
   /** Stands between a commit and the store; `pass` commits it. */
   commit?: (request: KvCommitRequest, pass: () => Promise<KvCommitResult>) => Promise<KvCommitResult>;
+  /** Runs before an entry, or several, are read by their keys. */
+  get?: (keys: readonly KvKey[]) => Promise<void>;
   /** Runs before a list is read. */
   list?: (range: KvRange) => Promise<void>;
 }
@@ -17,11 +19,13 @@ export class HookedKv implements Kv {
     this.#under = under;
   }
 
-  get(key: KvKey): Promise<KvEntry | undefined> {
+  async get(key: KvKey): Promise<KvEntry | undefined> {
+    await this.hooks.get?.([key]);
     return this.#under.get(key);
   }
 
-  getMany(keys: readonly KvKey[]): Promise<(KvEntry | undefined)[]> {
+  async getMany(keys: readonly KvKey[]): Promise<(KvEntry | undefined)[]> {
+    await this.hooks.get?.(keys);
     return this.#under.getMany(keys);
   }
 

@@ -5,44 +5,32 @@
  */
 import { type Catalog, endOtherSessions, openCatalog, walk } from "../../src/catalog/catalog.ts";
 import { dyingRange, pendingDeletesRange, repairRange } from "../../src/catalog/keys.ts";
-import type { Kv } from "../../src/catalog/kv.ts";
 import { memoryKv } from "../../src/catalog/memory/memory-kv.ts";
 import { applyConfiguration, type ConfiguredTopology } from "../../src/cluster/topology-store.ts";
 import { MemoryStore, openMemoryNode } from "../../src/nodes/memory/memory-node.ts";
 import type { StorageNode } from "../../src/nodes/storage-node.ts";
 import type { ObjectService } from "../../src/objects/api.ts";
-import { createObjectService } from "../../src/objects/object-service.ts";
-import { silentLogger } from "../../src/observability/logger.ts";
 import { createPlacement } from "../../src/placement/placement.ts";
 import type { ReplicationPolicy } from "../../src/placement/topology.ts";
-import { type BlobStore, createBlobStore } from "../../src/replication/blob-store.ts";
-import { createDiscarder, type Discarder } from "../../src/replication/discard.ts";
-import { createBlobReader } from "../../src/replication/read/blob-reader.ts";
-import { DyingSweeper } from "../../src/replication/reclaim/dying-sweeper.ts";
-import { OpenReads } from "../../src/replication/reclaim/open-reads.ts";
-import { OrphanCollector } from "../../src/replication/reclaim/orphan-collector.ts";
 import { carryOutPendingDeletes } from "../../src/replication/reclaim/pending-deletes.ts";
-import { Repairer } from "../../src/replication/repair/repairer.ts";
-import { createSlotLedger, type SlotLedger } from "../../src/replication/slot-ledger.ts";
 import type { WriteLimits } from "../../src/replication/write/blob-writer.ts";
-import { loadChecksums } from "../../src/shared/checksums.ts";
 import { type Id, idSource } from "../../src/shared/ids.ts";
-import { KeyedMutex } from "../../src/shared/keyed-mutex.ts";
 import { type Random, seededRandom } from "../../src/shared/random.ts";
 import { domainOf, policyOf, quickHasher, standbyDomain } from "../unit/placement/topologies.ts";
 import { ControlledNode } from "./controlled-node.ts";
+import { type GatewayProcess, GRACE_MS, startProcess } from "./gateway-process.ts";
 import { HookedKv } from "./hooked-kv.ts";
 import { ManualClock } from "./manual-clock.ts";
 import { StaticMembers } from "./static-members.ts";
+
+export { GRACE_MS };
 
 const MIB = 2 ** 20;
 const HOUR_MS = 3_600_000;
 
 /** Small, so that short bodies are cut in segments and streamed. */
 const SEGMENT_BYTES = MIB;
-const WRITE_LIMITS: WriteLimits = { bufferBytes: MIB / 2, lagTimeoutMs: 1_000, stragglerTimeoutMs: 60_000 };
-const READ_LIMITS = { hedgeDelayMs: 250, stallTimeoutMs: 10_000 };
-export const GRACE_MS = 600_000;
+export const WRITE_LIMITS: WriteLimits = { bufferBytes: MIB / 2, lagTimeoutMs: 1_000, stragglerTimeoutMs: 60_000 };
 
 /** Longer than any time limit of a call: what takes longer hangs. */
 const CALL_MS_MAX = 300_000;
@@ -65,6 +53,8 @@ export interface GatewayOptions {
   readonly seed?: number;
   readonly segmentBytes?: number;
   readonly limits?: Partial<WriteLimits>;
+  /** Of each node; no limit to speak of when absent. */
+  readonly capacityBytes?: number;
 }
 
 export interface TestNode {
@@ -73,20 +63,6 @@ export interface TestNode {
   readonly uuid: Id;
   readonly store: MemoryStore;
   readonly control: ControlledNode;
-}
-
-/** What a process has and loses when it ends. */
-export interface GatewayProcess {
-  readonly catalog: Catalog;
-  readonly members: StaticMembers;
-  readonly service: ObjectService;
-  readonly blobs: BlobStore;
-  readonly ledger: SlotLedger;
-  readonly repairer: Repairer;
-  readonly sweeper: DyingSweeper;
-  readonly orphans: OrphanCollector;
-  readonly discarder: Discarder;
-  readonly openReads: OpenReads;
 }
 
 export async function openInMemoryGateway(options: GatewayOptions = {}): Promise<InMemoryGateway> {
@@ -98,7 +74,7 @@ export async function openInMemoryGateway(options: GatewayOptions = {}): Promise
 export class InMemoryGateway {
   readonly clock = new ManualClock();
   readonly random: Random;
-  readonly kv: HookedKv;
+  readonly kv = new HookedKv(memoryKv());
   /** By name. */
   readonly nodes = new Map<string, TestNode>();
   /** How often somebody asked for repair to run. */
@@ -106,12 +82,11 @@ export class InMemoryGateway {
   readonly #options: GatewayOptions;
   readonly #damage = new Set<Promise<void>>();
   #process: GatewayProcess | undefined;
+  #peers: GatewayProcess[] = [];
 
   constructor(options: GatewayOptions) {
     this.#options = options;
     this.random = seededRandom(options.seed ?? 1);
-    const store: Kv = memoryKv();
-    this.kv = new HookedKv(store);
   }
 
   get process(): GatewayProcess {
@@ -129,13 +104,15 @@ export class InMemoryGateway {
 
   /** Starts a new process over the same store and nodes; the one before is taken for dead and its session ended. */
   async restart(): Promise<void> {
-    const { clock, random, kv } = this;
-    const ids = idSource(clock, random);
-    const catalog = await openCatalog(kv, { clock, ids, host: "test", pid: 1 });
+    const catalog = await this.#openCatalog();
     await endOtherSessions(catalog);
+    const ids = idSource(this.clock, this.random);
     const { topology } = await applyConfiguration(catalog, configuredTopology(this.#options), ids);
     for (const { uuid, name, domain } of topology.nodes) {
-      if (!this.nodes.has(name)) this.nodes.set(name, testNode({ uuid, name, domain }, catalog.clusterId));
+      if (this.nodes.has(name)) continue;
+      const store = new MemoryStore(this.#options.capacityBytes);
+      const under = openMemoryNode({ name, clusterId: catalog.clusterId, store });
+      this.nodes.set(name, { name, domain, uuid, store, control: new ControlledNode(under) });
     }
     const members = new StaticMembers({
       topology,
@@ -144,6 +121,17 @@ export class InMemoryGateway {
     });
     for (const { uuid, control } of this.nodes.values()) if (control.down) members.setState(uuid, "offline");
     this.#process = await this.#start(catalog, members);
+    this.#peers = [];
+  }
+
+  /**
+   * A second process beside the first, with a session of its own, that sees the nodes as the first does. Nothing but
+   * the catalog keeps the two from each other's way.
+   */
+  async peer(): Promise<GatewayProcess> {
+    const peer = await this.#start(await this.#openCatalog(), this.members);
+    this.#peers.push(peer);
+    return peer;
   }
 
   node(name: string): TestNode {
@@ -179,7 +167,7 @@ export class InMemoryGateway {
   async settle(): Promise<void> {
     for (let i = 0; i < 3; i++) {
       await turns(10);
-      await this.process.discarder.idle();
+      for (const { discarder } of [this.process, ...this.#peers]) await discarder.idle();
       await Promise.all(this.#damage);
     }
   }
@@ -252,72 +240,34 @@ export class InMemoryGateway {
     return keys;
   }
 
-  async #start(catalog: Catalog, members: StaticMembers): Promise<GatewayProcess> {
+  #openCatalog(): Promise<Catalog> {
+    const { clock, random, kv } = this;
+    return openCatalog(kv, { clock, ids: idSource(clock, random), host: "test", pid: 1 });
+  }
+
+  #start(catalog: Catalog, members: StaticMembers): Promise<GatewayProcess> {
     const { clock, random } = this;
-    const logger = silentLogger;
-    const ids = idSource(clock, random);
-    const membersNow = (): StaticMembers => members;
-    const discarder = createDiscarder({ catalog, members: membersNow, clock, logger });
-    const ledger = createSlotLedger({ catalog, clock, ids });
-    const reader = createBlobReader({
-      members: membersNow,
+    return startProcess({
+      catalog,
+      members,
       clock,
       random,
-      limits: READ_LIMITS,
-      onDamage: (damage) => {
-        const recorded = repairer.recordDamage(damage).finally(() => this.#damage.delete(recorded));
-        this.#damage.add(recorded);
-      },
-    });
-    const discard = discarder.discard;
-    const repairer = new Repairer({ catalog, members: membersNow, reader, ledger, discard, clock, random, logger });
-    const openReads = new OpenReads(clock);
-    const { clusterId, session } = catalog;
-    const limits = { ...WRITE_LIMITS, ...this.#options.limits };
-    const blobs = createBlobStore({
-      write: { members: membersNow, reader, clusterId, session, clock, random, ids, limits, discard },
-      members: membersNow,
-      reader,
-      ledger,
-      clock,
+      limits: { ...WRITE_LIMITS, ...this.#options.limits },
+      segmentBytes: this.#options.segmentBytes ?? SEGMENT_BYTES,
       wakeRepair: () => {
         this.repairsWanted++;
       },
+      onDamage: (reported) => {
+        const recorded = reported.finally(() => this.#damage.delete(recorded));
+        this.#damage.add(recorded);
+      },
     });
-    const service = createObjectService({
-      catalog,
-      blobs,
-      checksums: await loadChecksums(),
-      clock,
-      ids,
-      openReads,
-      commits: new KeyedMutex(),
-      principalOf: (owner) => ({ id: owner, displayName: owner }),
-      segmentBytes: this.#options.segmentBytes ?? SEGMENT_BYTES,
-    });
-    return {
-      catalog,
-      members,
-      service,
-      blobs,
-      ledger,
-      repairer,
-      sweeper: new DyingSweeper({ catalog, members: membersNow, openReads, clock, graceMs: GRACE_MS }),
-      orphans: new OrphanCollector({ catalog, members: membersNow, clock, logger }),
-      discarder,
-      openReads,
-    };
   }
 }
 
 /** Lets everything run that only waits for its turn. */
 export async function turns(count = 10): Promise<void> {
   for (let i = 0; i < count; i++) await new Promise((resolve) => setImmediate(resolve));
-}
-
-function testNode(is: { uuid: Id; name: string; domain: string }, clusterId: Id): TestNode {
-  const store = new MemoryStore();
-  return { ...is, store, control: new ControlledNode(openMemoryNode({ name: is.name, clusterId, store })) };
 }
 
 function configuredTopology(options: GatewayOptions): ConfiguredTopology {

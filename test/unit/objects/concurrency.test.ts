@@ -11,7 +11,8 @@ import { type Random, seededRandom } from "../../../src/shared/random.ts";
 import { assertNothingLeft, assertSound } from "../../support/catalog-audit.ts";
 import { type InMemoryGateway, openInMemoryGateway, turns } from "../../support/in-memory-gateway.ts";
 import { ObjectClient } from "../../support/object-client.ts";
-import { anOp, type Op, World } from "./object-model.ts";
+import { World } from "./object-model.ts";
+import { anOp, type Op } from "./object-ops.ts";
 
 /** What an operation may fail with because another one came first. */
 const LOST_RACES: ReadonlySet<ObjectErrorCode> = new Set([
@@ -84,27 +85,52 @@ function md5(bytes: Uint8Array): Buffer {
   return createHash("md5").update(bytes).digest();
 }
 
+const batches = fc.array(fc.array(anOp, { minLength: 2, maxLength: 8 }), { minLength: 2, maxLength: 6 });
+
+/** Each batch at the same time, and a look at everything after each. */
+async function runBatches(world: World, drawn: readonly (readonly Op[])[]): Promise<void> {
+  const { gateway } = world;
+  for (const batch of drawn) {
+    // A restart in the midst of others is another matter.
+    const together = batch.filter(({ op }) => op !== "restart");
+    await Promise.all(together.map((op) => runLoosely(world, op)));
+    await gateway.settle();
+    await assertWhole(world);
+  }
+  for (const bucket of [...(await assertSound(gateway)).buckets.values()]) {
+    await Promise.all((await world.client.keys(bucket)).map((key) => world.client.delete(`${bucket}/${key}`)));
+    await world.client.service.deleteBucket(bucket);
+  }
+  await gateway.quiesce();
+  await assertNothingLeft(gateway);
+}
+
 test("operations at the same time leave whole objects and a sound catalog, and when all is deleted nothing", async () => {
-  const batches = fc.array(fc.array(anOp, { minLength: 2, maxLength: 8 }), { minLength: 2, maxLength: 6 });
   await fc.assert(
     fc.asyncProperty(fc.nat(), batches, async (seed, drawn) => {
       const gateway = await openInMemoryGateway({ seed });
       const world = new World(gateway, new ObjectClient(() => gateway.service));
       await world.createBuckets();
       shuffle(gateway, seededRandom(seed + 1));
-      for (const batch of drawn) {
-        // A restart in the midst of others is another matter.
-        const together = batch.filter(({ op }) => op !== "restart");
-        await Promise.all(together.map((op) => runLoosely(world, op)));
-        await gateway.settle();
-        await assertWhole(world);
-      }
-      for (const bucket of [...(await assertSound(gateway)).buckets.values()]) {
-        await Promise.all((await world.client.keys(bucket)).map((key) => world.client.delete(`${bucket}/${key}`)));
-        await world.client.service.deleteBucket(bucket);
-      }
-      await gateway.quiesce();
-      await assertNothingLeft(gateway);
+      await runBatches(world, drawn);
+    }),
+    { numRuns: 40 },
+  );
+});
+
+test("so do operations of two processes, whose commits meet nowhere but in the catalog", async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.nat(), batches, async (seed, drawn) => {
+      const gateway = await openInMemoryGateway({ seed });
+      const random = seededRandom(seed + 1);
+      const peer = await gateway.peer();
+      const world = new World(
+        gateway,
+        new ObjectClient(() => (random.float() < 0.5 ? gateway.service : peer.service)),
+      );
+      await world.createBuckets();
+      shuffle(gateway, random);
+      await runBatches(world, drawn);
     }),
     { numRuns: 40 },
   );

@@ -7,7 +7,8 @@ import fc from "fast-check";
 import { assertNothingLeft, assertSound } from "../../support/catalog-audit.ts";
 import { openInMemoryGateway } from "../../support/in-memory-gateway.ts";
 import { ObjectClient } from "../../support/object-client.ts";
-import { anOp, type Op, World } from "./object-model.ts";
+import { World } from "./object-model.ts";
+import { anOp, type Op } from "./object-ops.ts";
 
 async function openWorld(seed: number): Promise<World> {
   const gateway = await openInMemoryGateway({ seed });
