@@ -34,7 +34,12 @@ export async function loadTopology(kv: Kv): Promise<StoredTopology | undefined> 
     records.set(record.uuid, record);
     nodes.push({ ...spec, acceptsWrites: spec.acceptsWrites && configured, writeGeneration: nodeEntry.version });
   }
-  return { topology: { ...decodeTopology(entry.value), nodes }, records };
+  const stored = decodeTopology(entry.value);
+  const priority = new Map(stored.domains.map((domain, index) => [domain.name, index]));
+  const rank = (node: TopologyNode): number => priority.get(node.domain) ?? priority.size;
+  // The records lie in the order of their uuids, which says nothing to anybody.
+  nodes.sort((a, b) => rank(a) - rank(b) || (a.name < b.name ? -1 : 1));
+  return { topology: { ...stored, nodes }, records };
 }
 
 /**

@@ -25,3 +25,8 @@ export function bucketOf(name: string, entry: KvEntry | undefined): BucketEntry 
 export function noSuchBucket(name: string): ObjectError {
   return new ObjectError("no-such-bucket", "The specified bucket does not exist", { bucket: name });
 }
+
+/** Others always came first. */
+export function bucketKeepsChanging(name: string): ObjectError {
+  return new ObjectError("conflict", "The bucket keeps changing; try again", { bucket: name });
+}

@@ -5,7 +5,7 @@ import { type Bucket, decodeBucket, encodeBucket } from "../catalog/records/buck
 import { encodeDying } from "../catalog/records/dying.ts";
 import { after as afterKey, stringPrefixRange } from "../catalog/tuple.ts";
 import { type BucketInfo, ObjectError, type ObjectService } from "./api.ts";
-import { requireBucket } from "./bucket-lookup.ts";
+import { bucketKeepsChanging, requireBucket } from "./bucket-lookup.ts";
 import type { ObjectContext } from "./context.ts";
 import { BUCKET_NAME_MAX, isBucketName } from "./names.ts";
 
@@ -57,10 +57,6 @@ export async function deleteBucket(context: ObjectContext, name: string): Promis
   throw bucketKeepsChanging(name);
 }
 
-function bucketKeepsChanging(name: string): ObjectError {
-  return new ObjectError("conflict", "The bucket keeps changing; try again", { bucket: name });
-}
-
 export async function listBuckets(
   context: ObjectContext,
   request: Parameters<ObjectService["listBuckets"]>[0],
@@ -68,7 +64,7 @@ export async function listBuckets(
   const { prefix, maxBuckets } = request;
   if (prefix.length > BUCKET_NAME_MAX) return { buckets: [] };
   // No bucket's name lies between a longer marker and what is left of it.
-  const after = [...request.after].slice(0, BUCKET_NAME_MAX).join("");
+  const after = request.after.slice(0, BUCKET_NAME_MAX).toWellFormed();
   const named = prefix === "" ? bucketsRange() : stringPrefixRange(["bucket"], prefix);
   const range: KvRange =
     after === "" ? named : { start: later(named.start, afterKey(bucketKey(after))), end: named.end };

@@ -55,11 +55,12 @@ export async function copyObject(context: ObjectContext, request: CopyRequest): 
       return { action: "set", version: copy, keepsContent: true };
     }
     const shared = await shareContent(catalog.kv, atomic, found.version, copy.versionId);
+    // What the copy replaces may share its content with the source. That content must not be let go of as the last one's,
+    // so the source has to be there still, with its own reference, when this is committed.
+    const sourceKey = objectKey(found.bucket.bucketId, source.key);
+    atomic.check(sourceKey, found.entry.version);
     if (shared.sourceContent !== found.version.content) {
-      const sourceKey = objectKey(found.bucket.bucketId, source.key);
-      atomic
-        .check(sourceKey, found.entry.version)
-        .set(sourceKey, encodeVersion({ ...found.version, content: shared.sourceContent }));
+      atomic.set(sourceKey, encodeVersion({ ...found.version, content: shared.sourceContent }));
     }
     return { action: "set", version: { ...copy, content: shared.content } };
   });

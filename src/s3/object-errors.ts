@@ -18,7 +18,7 @@ const CODES: Readonly<
 > = {
   "no-such-bucket": "NoSuchBucket",
   "bucket-exists": (error, { callerId }) =>
-    error.details["owner"] === callerId ? "BucketAlreadyOwnedByYou" : "BucketAlreadyExists",
+    callerId !== undefined && error.details["owner"] === callerId ? "BucketAlreadyOwnedByYou" : "BucketAlreadyExists",
   "bucket-not-empty": "BucketNotEmpty",
   "invalid-bucket-name": "InvalidBucketName",
   "too-many-buckets": "TooManyBuckets",

@@ -32,7 +32,7 @@ export interface S3NodeLimits {
 }
 
 export const DEFAULT_S3_NODE_LIMITS: S3NodeLimits = {
-  connectionsMax: 64,
+  connectionsMax: 256,
   connectTimeoutMs: 3_000,
   headersTimeoutMs: 30_000,
   bodyTimeoutMs: 15_000,

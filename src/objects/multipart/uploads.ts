@@ -18,7 +18,7 @@ import {
   type ObjectService,
   type UploadInfo,
 } from "../api.ts";
-import { requireBucket } from "../bucket-lookup.ts";
+import { bucketKeepsChanging, requireBucket } from "../bucket-lookup.ts";
 import type { ObjectContext } from "../context.ts";
 import { commonPrefixOf } from "../list-objects.ts";
 import { requireKey } from "../names.ts";
@@ -79,7 +79,7 @@ export async function createUpload(
     );
     if (result.committed) return uploadInfo(context, upload);
   }
-  throw new ObjectError("conflict", "The bucket keeps changing; try again", { bucket: name });
+  throw bucketKeepsChanging(name);
 }
 
 /** Leaves the parts dying; a part that is still being uploaded fails its commit. */

@@ -36,6 +36,7 @@ export class Exchange {
   readonly #abort = new AbortController();
   readonly #closed: (facts: RequestFacts) => void;
   #sentBytes = 0;
+  #over = false;
 
   // Each is set as soon as it is known.
   request: S3Request | undefined;
@@ -96,6 +97,9 @@ export class Exchange {
   }
 
   readonly #onClose = (): void => {
+    // A connection that closes tells of it twice.
+    if (this.#over) return;
+    this.#over = true;
     this.#response.off("close", this.#onClose);
     this.#request.socket.off("close", this.#onClose);
     if (!this.#response.writableFinished) this.#abort.abort();
