@@ -53,7 +53,8 @@ describe("a gateway killed with kill -9", () => {
       await kill;
       await running.start();
       await verifyAll(target).catch((error: unknown) => {
-        throw new Error(`round ${round}, seed ${seed}`, { cause: error });
+        const words = running.output.slice(-4000);
+        throw new Error(`round ${round}, seed ${seed}; the gateway's last words:\n${words}`, { cause: error });
       });
     }
     t.diagnostic(`${ROUNDS} rounds, ${acknowledged} acknowledged operations, ${ledger.presentKeys().length} objects`);

@@ -268,12 +268,12 @@ export class FakeObjectService implements ObjectService {
     const upload = this.#upload(request);
     const { objects, uploads } = this.#bucket(bucket);
     requireConditions(conditions, objects.get(key));
+    const numbers = request.parts.map(({ partNumber }) => partNumber);
+    if (numbers.some((number, index) => number <= (numbers[index - 1] ?? 0))) {
+      throw new ObjectError("invalid-part-order", "out of order");
+    }
     const parts = request.parts.map((listed, index) => {
       const part = upload.parts.get(listed.partNumber);
-      const before = request.parts[index - 1];
-      if (before !== undefined && before.partNumber >= listed.partNumber) {
-        throw new ObjectError("invalid-part-order", "out of order");
-      }
       if (part === undefined || part.info.etag !== listed.etag) {
         throw new ObjectError("invalid-part", "no such part", { partNumber: listed.partNumber, etag: listed.etag });
       }

@@ -94,7 +94,7 @@ export async function read(client: S3Client, Bucket: string, Key: string): Promi
     return (await Body?.transformToByteArray()) ?? new Uint8Array(0);
   } catch (error) {
     if (error instanceof S3ServiceException && error.name === "NoSuchKey") return "absent";
-    throw error;
+    throw new Error(`reading ${Key} failed`, { cause: error });
   }
 }
 

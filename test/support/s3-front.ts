@@ -162,6 +162,8 @@ export async function openFront(options: FrontOptions = {}): Promise<Front> {
         headers,
         ...(agent !== undefined && { agent }),
       });
+      // The answer may be there and the connection gone before the whole body was sent.
+      sent.on("error", () => {});
       sent.end(body);
       const [answer] = await once(sent, "response");
       const pieces: Buffer[] = [];

@@ -84,11 +84,12 @@ export function signedChunks(
 }
 
 function canonicalQuery(query: string): string {
-  return query
-    .split("&")
-    .filter((pair) => pair !== "")
+  const pairs = query.split("&").filter((pair) => pair !== "");
+  return pairs
     .map((pair) => (pair.includes("=") ? pair : `${pair}=`))
-    .sort()
+    .map((pair) => ({ pair, name: pair.slice(0, pair.indexOf("=")) }))
+    .sort((a, b) => (a.name === b.name ? Number(a.pair > b.pair) : a.name > b.name ? 1 : -1))
+    .map(({ pair }) => pair)
     .join("&");
 }
 

@@ -74,7 +74,7 @@ export const RETRY_LIMITS: RetryLimits = {
   budgetPerSuccess: 0.1,
 };
 
-/** Below the 64 connections of an S3 node, so that some are left for health checks and for undoing what failed. */
+/** Below the 256 connections of an S3 node, so that some are left for health checks and for undoing what failed. */
 export const S3_INFLIGHT_MAX = 240;
 /** Puts of a volume share their syncs: the more there are at a time, the less each of them costs. */
 export const VOLUME_INFLIGHT_MAX = 256;

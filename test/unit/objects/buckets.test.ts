@@ -144,7 +144,7 @@ test("a prefix or a marker that is longer than any bucket's name finds nothing",
   assert.deepEqual(buckets, []);
   const later = await client.service.listBuckets({ prefix: "", after: LONG, maxBuckets: 10 });
   assert.deepEqual(later.buckets, []);
-  const sooner = await client.service.listBuckets({ prefix: "", after: `a${LONG}`, maxBuckets: 10 });
+  const sooner = await client.service.listBuckets({ prefix: "", after: `a${"😀".repeat(40)}`, maxBuckets: 10 });
   assert.deepEqual(
     sooner.buckets.map(({ name }) => name),
     ["box"],

@@ -124,10 +124,7 @@ test("so do operations of two processes, whose commits meet nowhere but in the c
       const gateway = await openInMemoryGateway({ seed });
       const random = seededRandom(seed + 1);
       const peer = await gateway.peer();
-      const world = new World(
-        gateway,
-        new ObjectClient(() => (random.float() < 0.5 ? gateway.service : peer.service)),
-      );
+      const world = new World(gateway, new ObjectClient(() => (random.float() < 0.5 ? gateway.service : peer.service)));
       await world.createBuckets();
       shuffle(gateway, random);
       await runBatches(world, drawn);

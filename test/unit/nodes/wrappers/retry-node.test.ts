@@ -251,3 +251,10 @@ test("a call that waits to be made again ends at once with its signal, or when t
   await turns();
   assert.equal(closed.outcome, "unreachable");
 });
+
+test("once the node is closed, calls fail at once and nothing waits", async () => {
+  const { node, clock } = retried({});
+  await node.close();
+  await assertFails(node.head(KEY), "unreachable");
+  assert.equal(clock.timers, 0);
+});
