@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { mkdir, rm, statfs, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { test, type TestContext } from "node:test";
+import { type TestContext, test } from "node:test";
 import { NodeError, type NodeErrorKind } from "../../src/nodes/storage-node.ts";
 import { temporaryFolder } from "../support/files.ts";
 import { findProgram, runProgram, succeed } from "../support/programs.ts";

@@ -1,6 +1,7 @@
 /** Blobs for tests: reproducible bytes, cut in blocks as the gateway hands them to a node. */
-import { crc32c } from "../../src/shared/crc32c.ts";
+
 import { BLOCK_BYTES, type BlobHeader, type Block, type CopyKey } from "../../src/nodes/storage-node.ts";
+import { crc32c } from "../../src/shared/crc32c.ts";
 import type { Random } from "../../src/shared/random.ts";
 
 /** `length` bytes that depend on the seed and repeat nowhere nearby. */
