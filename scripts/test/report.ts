@@ -17,6 +17,8 @@ export interface FileResult {
   readonly passed: number;
   readonly failures: readonly TestFailure[];
   readonly skips: readonly TestSkip[];
+  /** What its tests noted down: seeds, figures. */
+  readonly notes: readonly string[];
   /** What the file printed on both streams, its end where it was long. */
   readonly output: string;
   readonly durationMs: number;
@@ -28,14 +30,14 @@ export interface Total {
   readonly skipped: number;
 }
 
-/** One line for a file that passed; for another its failures in full and what it printed. `label` is its short path. */
+/** One line for a file that passed, and its notes; for another its failures in full and what it printed. `label` is its short path. */
 export function formatFile(result: FileResult, label: string): string {
   const counts = formatTotal({
     passed: result.passed,
     failed: result.failures.length,
     skipped: result.skips.length,
   });
-  const head = `${result.failures.length > 0 ? "FAIL" : "ok  "} ${label}: ${counts} (${(result.durationMs / 1000).toFixed(1)} s)\n`;
+  const head = `${result.failures.length > 0 ? "FAIL" : "ok  "} ${label}: ${counts} (${(result.durationMs / 1000).toFixed(1)} s)\n${indent(result.notes.map((note) => `${note}\n`).join(""))}`;
   if (result.failures.length === 0) return head;
   const failures = result.failures.map((failure) => formatFailure(failure, label));
   const output = result.output === "" ? "" : `\n${indent(`what ${label} printed:\n${result.output.trimEnd()}`)}\n`;

@@ -23,6 +23,7 @@ export async function runFile(file: string, options: RunFileOptions): Promise<Fi
   const startedAt = performance.now();
   const failures: TestFailure[] = [];
   const skips: TestSkip[] = [];
+  const notes: string[] = [];
   /** Tests and suites that are declared and not done, by their numbers in the file's process. */
   const open = new Map<number, string>();
   let passed = 0;
@@ -47,6 +48,10 @@ export async function runFile(file: string, options: RunFileOptions): Promise<Fi
       case "test:stdout":
       case "test:stderr":
         keep(event.data.message);
+        break;
+      case "test:diagnostic":
+        // What a test notes down (t.diagnostic); node:test's own counts name no file.
+        if (event.data.file !== undefined) notes.push(event.data.message);
         break;
       case "test:enqueue":
         if (isFileItself(event.data, file)) break;
@@ -82,7 +87,7 @@ export async function runFile(file: string, options: RunFileOptions): Promise<Fi
   else if (lingering.signal.aborted) wholeFile("its process did not end: its tests left something open");
   else if (passed + skips.length + failures.length === 0) wholeFile("ran no test");
   else if (!ended && failures.length === 0) wholeFile("its process ended before its tests did");
-  return { file, passed, failures, skips, output, durationMs: performance.now() - startedAt };
+  return { file, passed, failures, skips, notes, output, durationMs: performance.now() - startedAt };
 }
 
 /** node:test also reports each file as a test of its own; those carry the file's path as their name. */

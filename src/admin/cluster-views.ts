@@ -4,7 +4,7 @@
 
 import { decodeRepairEntry, locateBlob } from "../catalog/blobs.ts";
 import { type Catalog, walk } from "../catalog/catalog.ts";
-import { dyingRange, partsOfRepairKey, repairRange } from "../catalog/keys.ts";
+import { copiesRange, dyingRange, partsOfRepairKey, repairRange } from "../catalog/keys.ts";
 import type { Kv, KvRange } from "../catalog/kv.ts";
 import type { Member, Members } from "../cluster/members.ts";
 import type { Capacity, CopyKey } from "../nodes/storage-node.ts";
@@ -27,8 +27,8 @@ export interface AdminContext {
   readonly orphans: Pick<OrphanCollector, "counts" | "checkedAtMs">;
 }
 
-/** Entries counted one by one before a count is given as at least this many. */
-const COUNT_MAX = 100_000;
+/** What is more than this is not counted: a view of the cluster must not hold up its work. */
+const COUNT_MAX = 20_000;
 
 export async function clusterStatus(context: AdminContext): Promise<ClusterStatus> {
   const all = context.members().all();
@@ -37,19 +37,30 @@ export async function clusterStatus(context: AdminContext): Promise<ClusterStatu
   const total = sum(known.map((capacity) => capacity.totalBytes));
   const used = sum(known.map((capacity) => capacity.usedBytes));
   const online = all.filter((member) => member.state === "online").length;
+  const count = all.length + (await unconfiguredHolders(context)).length;
   const pending = await countEntries(context.catalog.kv, repairRange());
   return {
-    cluster_healthy: online === all.length && pending === 0,
+    cluster_healthy: online === count && pending === 0,
     total_capacity_bytes: total,
     used_bytes: used,
     free_bytes: sum(known.map((capacity) => capacity.freeBytes)),
     utilization_pct: total === 0 ? 0 : Math.round((used / total) * 10_000) / 100,
     master_id: null,
-    worker_count: all.length,
+    worker_count: count,
     workers_healthy: online,
-    workers_degraded: all.length - online,
+    workers_degraded: count - online,
     pending_replications: pending,
   };
+}
+
+/** Names of nodes that the configuration does not name any more, though there are copies on record on them. */
+export async function unconfiguredHolders({
+  catalog,
+  members,
+}: Pick<AdminContext, "catalog" | "members">): Promise<string[]> {
+  const absent = members().topology.nodes.filter(({ uuid }) => members().get(uuid) === undefined);
+  const first = await Promise.all(absent.map(({ uuid }) => catalog.kv.list(copiesRange(uuid), { limit: 1 })));
+  return absent.flatMap(({ name }, at) => ((first[at]?.length ?? 0) > 0 ? [name] : []));
 }
 
 export async function workers(context: AdminContext): Promise<Workers> {

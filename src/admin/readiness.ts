@@ -1,7 +1,8 @@
 import type { Catalog } from "../catalog/catalog.ts";
 import { clusterKey } from "../catalog/keys.ts";
-import type { Members } from "../cluster/members.ts";
+import type { Member, Members } from "../cluster/members.ts";
 import type { Readiness } from "./api-types.ts";
+import { unconfiguredHolders } from "./cluster-views.ts";
 
 /**
  * Whether the gateway is of use to clients: 200 while the catalog answers, 503 while it does not or while the gateway
@@ -19,10 +20,10 @@ export async function readiness(context: {
     return { status: 503, answer: { status: "no-catalog", reasons: ["the catalog does not answer"] } };
   }
   const members = context.members();
-  const reasons = members
-    .all()
-    .filter((member) => member.state !== "online")
-    .map(({ spec, state, reason }) => `node ${spec.name} is ${state}${reason === undefined ? "" : `: ${reason}`}`);
+  const reasons = [
+    ...members.all().flatMap((member) => troubleOf(member, members.acceptsWrites(member.spec.uuid))),
+    ...(await unconfiguredHolders(context)).map((name) => `node ${name} holds copies but is not configured any more`),
+  ];
   const writable = members.all().filter(({ spec }) => members.acceptsWrites(spec.uuid)).length;
   const { degradedWrite, quorum } = members.topology.replication;
   const needed = degradedWrite.enabled ? degradedWrite.minReplicas : quorum;
@@ -30,4 +31,9 @@ export async function readiness(context: {
     return { status: 200, answer: { status: "read-only", reasons: ["too few nodes accept writes", ...reasons] } };
   }
   return { status: 200, answer: { status: reasons.length === 0 ? "ok" : "degraded", reasons } };
+}
+
+function troubleOf({ spec, state, reason }: Member, acceptsWrites: boolean): string[] {
+  if (state !== "online") return [`node ${spec.name} is ${state}${reason === undefined ? "" : `: ${reason}`}`];
+  return spec.acceptsWrites && !acceptsWrites ? [`node ${spec.name} has no room for new copies`] : [];
 }

@@ -42,6 +42,7 @@ export interface MembershipDeps {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly intervalMs: number;
+  readonly onStateChanged: (node: string, state: NodeState) => void;
 }
 
 export class Membership implements Members, AsyncDisposable {
@@ -220,6 +221,7 @@ class TrackedNode implements Member {
     if (state !== before) {
       this.#state = state;
       this.#sinceMs = this.#deps.clock.nowMs();
+      this.#deps.onStateChanged(this.#spec.name, state);
       const facts = { node: this.#spec.name, domain: this.#spec.domain, state, before, reason };
       if (state === "online") this.#deps.logger.info(facts, "node is online");
       else this.#deps.logger.warn(facts, "node is not online");

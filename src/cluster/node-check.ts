@@ -68,6 +68,8 @@ function stateOfError(error: NodeError): CheckResult {
   switch (error.kind) {
     case "access-denied":
       return { state: "access-denied", reason: error.message };
+    case "not-found":
+      return { state: "replaced", reason: error.message };
     case "refused":
     case "corrupt":
       return { state: "refused", reason: error.message };

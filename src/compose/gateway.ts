@@ -5,6 +5,7 @@ import { mkdir } from "node:fs/promises";
 import type { Server } from "node:http";
 import { hostname } from "node:os";
 import { join, resolve } from "node:path";
+import { replication } from "../admin/cluster-views.ts";
 import { createAdminServer } from "../admin/server.ts";
 import type { Config, ListenAddress, Secrets } from "../config/config.ts";
 import type { Principal } from "../objects/api.ts";
@@ -14,13 +15,15 @@ import { rootCredentials } from "../s3/credentials.ts";
 import { createS3Server } from "../s3/server.ts";
 import { loadChecksums } from "../shared/checksums.ts";
 import { systemClock } from "../shared/clock.ts";
-import { systemErrorCode } from "../shared/errors.ts";
 import { lockFolder } from "../shared/process-lock.ts";
 import { systemRandom } from "../shared/random.ts";
 import { type GatewayKeys, loadKeys } from "./key-files.ts";
 import { listen, stopServer } from "./listen.ts";
 import { nodePlaces } from "./nodes.ts";
 import { openStorage } from "./storage.ts";
+
+/** Causes of a failed start that are told, the outermost first. */
+const REASONS_MAX = 4;
 
 /** The id of the one user that there is so far. */
 const ROOT_PRINCIPAL: Principal = { id: "root", displayName: "root" };
@@ -73,13 +76,29 @@ export async function startGateway(options: {
   );
   stack.use(storage);
 
-  const { limits, s3, admin } = config.server;
-  const state = { draining: false };
-  const adminServer = createAdminServer({
+  const adminContext = {
     catalog: storage.catalog,
     members: () => storage.members,
     orphans: storage.orphans,
     placeOf: nodePlaces(config.storage.nodes, storage.catalog.clusterId),
+  };
+  metrics.watchNodes(() =>
+    storage.members.all().map((member) => ({
+      node: member.spec.name,
+      domain: member.spec.domain,
+      online: member.state === "online",
+      loadScore: member.loadScore(),
+    })),
+  );
+  metrics.watchBacklog(async () => {
+    const { missing, handoff, unverified, corrupt, dying_blobs, orphans } = await replication(adminContext);
+    return { missing, handoff, unverified, corrupt, dying: dying_blobs, orphan: orphans };
+  });
+
+  const { limits, s3, admin } = config.server;
+  const state = { draining: false };
+  const adminServer = createAdminServer({
+    ...adminContext,
     apiKey: keys.adminApiKey,
     metrics,
     version,
@@ -141,10 +160,15 @@ async function startStep<T>(what: string, step: () => Promise<T>): Promise<T> {
   try {
     return await step();
   } catch (error) {
-    const code = systemErrorCode(error);
-    const why = error instanceof Error ? error.message : "unknown error";
-    throw new StartError(`${what}: ${code !== undefined && !why.includes(code) ? `${code}: ` : ""}${why}`, {
-      cause: error,
-    });
+    throw new StartError(`${what}: ${reasons(error).join(": ")}`, { cause: error });
   }
+}
+
+/** The messages of an error and of what caused it, each once. */
+function reasons(error: unknown): string[] {
+  const found: string[] = [];
+  for (let at: unknown = error; at instanceof Error && found.length < REASONS_MAX; at = at.cause) {
+    if (!found.includes(at.message)) found.push(at.message);
+  }
+  return found.length === 0 ? ["unknown error"] : found;
 }

@@ -10,6 +10,7 @@ import { NodeKeys } from "../nodes/s3/node-keys.ts";
 import { openS3Node } from "../nodes/s3/s3-node.ts";
 import { NodeError, type StorageNode } from "../nodes/storage-node.ts";
 import { openVolumeNode } from "../nodes/volume/open-volume-node.ts";
+import { requireVolumeIdentity } from "../nodes/volume/require-identity.ts";
 import { wrapNode } from "../nodes/wrap.ts";
 import { nodeLimits, S3_INFLIGHT_MAX, VOLUME_INFLIGHT_MAX } from "../nodes/wrappers/limits.ts";
 import { usedShare } from "../nodes/wrappers/room-watch.ts";
@@ -30,10 +31,11 @@ export interface NodeDeps {
   readonly logger: Logger;
 }
 
-export function openNodeHandle(deps: NodeDeps, config: NodeConfig): NodeHandle {
+/** @param admitted whether the node passed admission before, so that something of ours must be on it */
+export function openNodeHandle(deps: NodeDeps, config: NodeConfig, admitted: boolean): NodeHandle {
   const { clock, random, metrics, logger } = deps;
   const { read, write, metrics: scraped } = deps.config.storage;
-  const driver = new LazyNode(config.name, () => openDriver(deps, config));
+  const driver = new LazyNode(config.name, () => openDriver(deps, config, admitted));
   const wrapped = wrapNode(driver, {
     clock,
     random,
@@ -81,10 +83,12 @@ function placeOf(node: NodeConfig, keys: NodeKeys): NodePlace {
 }
 
 /** @throws NodeError */
-async function openDriver(deps: NodeDeps, node: NodeConfig): Promise<StorageNode> {
+async function openDriver(deps: NodeDeps, node: NodeConfig, admitted: boolean): Promise<StorageNode> {
   const { clusterId, clock, random, logger, secrets } = deps;
   if (node.kind === "volume") {
     const { name, path, indexPath } = node;
+    // Else a disk that is not mounted would get fresh volumes in its mount point, and lose them when it is mounted.
+    if (admitted) await requireVolumeIdentity(path);
     const place = indexPath === undefined ? { path } : { path, indexPath };
     return openVolumeNode({ name, ...place, clusterId, clock, random, logger: logger.child({ node: name }) });
   }

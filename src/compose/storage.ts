@@ -78,7 +78,8 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
   for (const spec of topology.nodes) {
     const node = config.storage.nodes.find((candidate) => candidate.name === spec.name);
     if (node === undefined) continue;
-    const handle = openNodeHandle({ ...deps, clusterId: catalog.clusterId, logger: loggers.named("nodes") }, node);
+    const nodeDeps = { ...deps, clusterId: catalog.clusterId, logger: loggers.named("nodes") };
+    const handle = openNodeHandle(nodeDeps, node, records.get(spec.uuid)?.admitted === true);
     stack.defer(() => handle.node.close());
     handles.set(spec.uuid, handle);
   }
@@ -93,6 +94,7 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
     clock,
     logger: loggers.named("cluster"),
     intervalMs: config.storage.health.intervalMs,
+    onStateChanged: (node, state) => metrics.nodeStateChanged(node, state),
   });
   stack.use(membership);
   await membership.start(NODE_WAIT_MS);
@@ -108,7 +110,8 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
     random,
     limits: config.storage.read,
     onDamage: (damage) => {
-      metrics.badCopyFound(membership.get(damage.location.nodeUuid)?.spec.name ?? "unknown", damage.kind);
+      const node = membership.get(damage.location.nodeUuid)?.spec.name ?? "unknown";
+      metrics.badCopyFound(node, damage.kind === "lost" ? "missing" : "corrupt");
       repairer
         .recordDamage(damage)
         .then(() => repair.wake())
@@ -116,7 +119,8 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
     },
   });
   const discard = discarder.discard;
-  const repairer = new Repairer({ catalog, members, reader, ledger, discard, clock, random, logger });
+  const onRestored = (cause: string, bytes: number): void => metrics.copyRestored(cause, bytes);
+  const repairer = new Repairer({ catalog, members, reader, ledger, discard, clock, random, logger, onRestored });
   const openReads = new OpenReads(clock);
   const sweeper = new DyingSweeper({ catalog, members, openReads, clock, graceMs: config.storage.delete.graceMs });
   const orphans = new OrphanCollector({ catalog, members, clock, logger });
@@ -157,6 +161,7 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
     ledger,
     clock,
     wakeRepair: () => repair.wake(),
+    onDecided: (outcome) => metrics.writeDecided(outcome),
   });
   const objects = createObjectService({
     catalog,

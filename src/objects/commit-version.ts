@@ -2,7 +2,7 @@
  * The one way in which a key's current version changes: read what is there, decide, commit under checks, and start
  * over when another commit came first.
  */
-import { COMMIT_ATTEMPTS_MAX } from "../catalog/catalog.ts";
+import { COMMIT_ATTEMPTS_MAX, SessionEndedError } from "../catalog/catalog.ts";
 import { ContentGoneError, releaseContent } from "../catalog/contents.ts";
 import { bucketKey, objectKey, usageKey } from "../catalog/keys.ts";
 import { CatalogError, type KvAtomic } from "../catalog/kv.ts";
@@ -98,6 +98,9 @@ function countUsage(
 
 /** The catalog's errors as callers of the object service see them. */
 export function translateCatalogError(error: unknown): unknown {
+  if (error instanceof SessionEndedError) {
+    return new ObjectError("unavailable", "Another gateway took this one's place", {}, { cause: error });
+  }
   if (!(error instanceof CatalogError)) return error;
   return error.kind === "full"
     ? new ObjectError("insufficient-storage", "The catalog has no room left", {}, { cause: error })

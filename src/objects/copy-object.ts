@@ -90,14 +90,19 @@ function newVersion(
   };
 }
 
-/** The source's checksum, or the one asked for, computed from the source's bytes where it is another. */
+/**
+ * The source's checksum, or the one asked for, computed from the source's bytes where it is another.
+ * @throws ContentGoneError; ObjectError unavailable or aborted
+ */
 async function checksumOf(
   context: ObjectContext,
-  { checksumAlgorithm: algorithm, signal }: CopyRequest,
+  { checksumAlgorithm: wanted, signal }: CopyRequest,
   { version }: FoundVersion,
 ): Promise<ObjectChecksum | undefined> {
   const { checksum } = version;
-  if (algorithm === undefined) return checksum;
+  // The copy has no parts that a composite checksum could be of.
+  const algorithm = wanted ?? checksum?.algorithm;
+  if (algorithm === undefined) return undefined;
   if (checksum?.algorithm === algorithm && checksum.type === "FULL_OBJECT") return checksum;
   const hasher = context.checksums.start(HASHES[algorithm]);
   const endRead = context.openReads.begin();
@@ -105,7 +110,8 @@ async function checksumOf(
     const whole = { start: 0, end: version.size };
     for await (const chunk of readContent(context, version.content, whole, signal)) hasher.update(chunk);
   } catch (error) {
-    throw translateReadError(error, signal);
+    // The source changed between the look at it and its bytes.
+    throw error instanceof ContentGoneError ? error : translateReadError(error, signal);
   } finally {
     endRead();
   }

@@ -34,6 +34,8 @@ export async function headObject(context: ObjectContext, request: GetRequest): P
 /** Resolves when the first bytes are there, so that a read that cannot begin fails before anything is answered. */
 export async function getObject(context: ObjectContext, request: GetRequest, signal?: AbortSignal): Promise<GetResult> {
   const end = context.openReads.begin();
+  // Whoever gave up may never ask for the body that it was to get.
+  signal?.addEventListener("abort", end, { once: true });
   try {
     return await whileVersionLasts(async () => {
       const { head, version } = await resolve(context, request);
@@ -69,6 +71,8 @@ function resume(
   { end, translate }: { readonly end: () => void; readonly translate: (error: unknown) => unknown },
 ): AsyncIterableIterator<Uint8Array, void> {
   let head: IteratorResult<Uint8Array, void> | undefined = first;
+  // Nobody may ask for a body without bytes.
+  if (first.done === true) end();
   const leave = async (): Promise<IteratorResult<Uint8Array, void>> => {
     head = undefined;
     end();

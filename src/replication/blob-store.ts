@@ -11,7 +11,13 @@ import type { ByteRange } from "../nodes/storage-node.ts";
 import type { Clock } from "../shared/clock.ts";
 import type { BlobReader } from "./read/blob-reader.ts";
 import type { SlotLedger } from "./slot-ledger.ts";
-import { type WriteDeps, type WrittenBlob, writeBlob } from "./write/blob-writer.ts";
+import {
+  type Acknowledgement,
+  NotEnoughCopiesError,
+  type WriteDeps,
+  type WrittenBlob,
+  writeBlob,
+} from "./write/blob-writer.ts";
 import { followStragglers } from "./write/stragglers.ts";
 
 export interface BlobStore {
@@ -41,12 +47,22 @@ export function createBlobStore(deps: {
   readonly clock: Clock;
   /** Told when a copy that was expected did not arrive. */
   readonly wakeRepair: () => void;
+  /** Told how each write ended: its class, or `no` when too few nodes took it. */
+  readonly onDecided: (outcome: Acknowledgement | "no") => void;
 }): BlobStore {
   const { members, reader, clock } = deps;
   const { stragglerTimeoutMs } = deps.write.limits;
   return {
-    write: (bytes, length, signal) =>
-      writeBlob(deps.write, signal === undefined ? { bytes, length } : { bytes, length, signal }),
+    async write(bytes, length, signal) {
+      try {
+        const written = await writeBlob(deps.write, { bytes, length, ...(signal && { signal }) });
+        deps.onDecided(written.acknowledged);
+        return written;
+      } catch (error) {
+        if (error instanceof NotEnoughCopiesError) deps.onDecided("no");
+        throw error;
+      }
+    },
     enter(atomic, written, home) {
       for (const { location } of written.blob.slots) {
         const generation = location && members().get(location.nodeUuid)?.spec.writeGeneration;

@@ -55,6 +55,8 @@ export class FakeObjectService implements ObjectService {
   readonly calls: { readonly name: CallName; readonly request: unknown }[] = [];
   /** Wall clock of everything that is written. */
   nowMs = Date.UTC(2027, 0, 2, 3, 4, 5, 678);
+  /** Bodies of getObject that are neither read to their end nor let go. */
+  openBodies = 0;
   /** Bytes of a piece of a body that is read. */
   pieceBytes = 64 * 1024;
   readonly #checksums: Checksums;
@@ -152,7 +154,7 @@ export class FakeObjectService implements ObjectService {
   async getObject(request: GetRequest, signal?: AbortSignal): Promise<GetResult> {
     await this.#begin("getObject", request);
     const { head, bytes } = this.#resolve(request);
-    return { ...head, body: this.#pieces(bytes, signal) };
+    return { ...head, body: this.#openBody(this.#pieces(bytes, signal)) };
   }
 
   async headObject(request: GetRequest): Promise<HeadResult> {
@@ -419,6 +421,30 @@ export class FakeObjectService implements ObjectService {
     const end = "suffix" in range ? bytes.length : Math.min(bytes.length, (range.last ?? bytes.length - 1) + 1);
     if (start >= end) throw new ObjectError("invalid-range", "no such range", { actualObjectSize: bytes.length });
     return { head: { object, range: { start, end } }, bytes: bytes.subarray(start, end) };
+  }
+
+  /** Counts a body as open until it is read to its end or let go, be it before it was begun. */
+  #openBody(pieces: AsyncGenerator<Uint8Array, void, undefined>): AsyncIterableIterator<Uint8Array, void> {
+    let open = true;
+    this.openBodies++;
+    const close = <T>(step: T): T => {
+      if (open) this.openBodies--;
+      open = false;
+      return step;
+    };
+    return {
+      [Symbol.asyncIterator]() {
+        return this;
+      },
+      next: () =>
+        pieces.next().then(
+          (step) => (step.done === true ? close(step) : step),
+          (error: unknown) => {
+            throw close(error);
+          },
+        ),
+      return: () => close(pieces.return()),
+    };
   }
 
   async *#pieces(bytes: Buffer, signal?: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {

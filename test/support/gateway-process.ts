@@ -14,7 +14,7 @@ import { OpenReads } from "../../src/replication/reclaim/open-reads.ts";
 import { OrphanCollector } from "../../src/replication/reclaim/orphan-collector.ts";
 import { Repairer } from "../../src/replication/repair/repairer.ts";
 import { createSlotLedger, type SlotLedger } from "../../src/replication/slot-ledger.ts";
-import type { WriteLimits } from "../../src/replication/write/blob-writer.ts";
+import type { Acknowledgement, WriteLimits } from "../../src/replication/write/blob-writer.ts";
 import { loadChecksums } from "../../src/shared/checksums.ts";
 import type { Clock } from "../../src/shared/clock.ts";
 import { idSource } from "../../src/shared/ids.ts";
@@ -38,6 +38,9 @@ export interface GatewayProcess {
   readonly openReads: OpenReads;
 }
 
+/** How a write ended. */
+export type WriteOutcome = Acknowledgement | "no";
+
 export interface ProcessOptions {
   readonly catalog: Catalog;
   readonly members: StaticMembers;
@@ -46,6 +49,7 @@ export interface ProcessOptions {
   readonly limits: WriteLimits;
   readonly segmentBytes: number;
   readonly wakeRepair: () => void;
+  readonly onDecided: (outcome: WriteOutcome) => void;
   /** Told of each bad copy that a read found, with the report of it that is under way. */
   readonly onDamage: (reported: Promise<void>, damage: CopyDamage) => void;
 }
@@ -65,7 +69,17 @@ export async function startProcess(options: ProcessOptions): Promise<GatewayProc
     onDamage: (damage) => options.onDamage(repairer.recordDamage(damage), damage),
   });
   const discard = discarder.discard;
-  const repairer = new Repairer({ catalog, members: membersNow, reader, ledger, discard, clock, random, logger });
+  const repairer = new Repairer({
+    catalog,
+    members: membersNow,
+    reader,
+    ledger,
+    discard,
+    clock,
+    random,
+    logger,
+    onRestored: () => {},
+  });
   const openReads = new OpenReads(clock);
   const { clusterId, session } = catalog;
   const blobs = createBlobStore({
@@ -75,6 +89,7 @@ export async function startProcess(options: ProcessOptions): Promise<GatewayProc
     ledger,
     clock,
     wakeRepair: options.wakeRepair,
+    onDecided: options.onDecided,
   });
   const service = createObjectService({
     catalog,

@@ -18,7 +18,7 @@ import { type Id, idSource } from "../../src/shared/ids.ts";
 import { type Random, seededRandom } from "../../src/shared/random.ts";
 import { domainOf, policyOf, quickHasher, standbyDomain } from "../unit/placement/topologies.ts";
 import { ControlledNode } from "./controlled-node.ts";
-import { type GatewayProcess, GRACE_MS, startProcess } from "./gateway-process.ts";
+import { type GatewayProcess, GRACE_MS, startProcess, type WriteOutcome } from "./gateway-process.ts";
 import { HookedKv } from "./hooked-kv.ts";
 import { ManualClock } from "./manual-clock.ts";
 import { StaticMembers } from "./static-members.ts";
@@ -79,6 +79,8 @@ export class InMemoryGateway {
   readonly nodes = new Map<string, TestNode>();
   /** How often somebody asked for repair to run. */
   repairsWanted = 0;
+  /** How each write of a blob ended. */
+  readonly writes: WriteOutcome[] = [];
   readonly #options: GatewayOptions;
   readonly #damage = new Set<Promise<void>>();
   #process: GatewayProcess | undefined;
@@ -257,6 +259,7 @@ export class InMemoryGateway {
       wakeRepair: () => {
         this.repairsWanted++;
       },
+      onDecided: (outcome) => void this.writes.push(outcome),
       onDamage: (reported) => {
         const recorded = reported.finally(() => this.#damage.delete(recorded));
         this.#damage.add(recorded);

@@ -21,6 +21,8 @@ import { collect } from "./blobs.ts";
 export const ALICE: Principal = { id: "alice", displayName: "alice" };
 export const PLAIN: ObjectAttributes = { headers: [], metadata: [], storageClass: "STANDARD" };
 
+export type { CompletedPart };
+
 export interface Address {
   readonly bucket: string;
   readonly key: string;

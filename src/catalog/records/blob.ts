@@ -13,7 +13,7 @@ import { copyKeyBytes, copyKeyFromBytes } from "./copy-key.ts";
  * - `missing`: there is no copy; `location` is absent.
  * - `handoff`: durable, but on a node outside the slot's domain; to be moved home.
  * - `unverified`: its node was away; to be checked before it counts.
- * - `corrupt`: found to be wrong or gone; never read, kept until it is replaced.
+ * - `corrupt`: found to be wrong or gone. Kept until it is replaced, and read only where no other copy has a block.
  * - `surplus`: one more than the policy wants; served, and removed with its blob.
  */
 export const SLOT_STATES = ["ok", "missing", "handoff", "unverified", "corrupt", "surplus"] as const;

@@ -57,7 +57,7 @@ export interface VolumeNodeParts {
   readonly released: () => void;
 }
 
-const IDENTITY_FILE = "identity";
+export const IDENTITY_FILE = "identity";
 
 export class VolumeNode implements StorageNode {
   readonly name: string;

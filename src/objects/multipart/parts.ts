@@ -89,8 +89,8 @@ export async function uploadPartCopy(
       const found = await findVersion(context, source);
       checkCopyConditions(source.conditions, found.version);
       const range = sourceRange(found, request.range);
-      const digests = await digestRange(context, found, { range, upload, ...(signal && { signal }) });
       try {
+        const digests = await digestRange(context, found, { range, upload, ...(signal && { signal }) });
         const part = await commitPart(context, upload, partNumber, async (atomic, partId) => ({
           size: range.end - range.start,
           ...digests,
@@ -197,6 +197,7 @@ function sourceRange({ version }: FoundVersion, range: ByteRange | undefined): B
   return whole;
 }
 
+/** @throws ContentGoneError; ObjectError unavailable or aborted */
 async function digestRange(
   context: ObjectContext,
   { version }: FoundVersion,
@@ -213,7 +214,7 @@ async function digestRange(
       // Only the digests are wanted.
     }
   } catch (error) {
-    throw translateReadError(error, what.signal);
+    throw error instanceof ContentGoneError ? error : translateReadError(error, what.signal);
   }
   const { etag, checksum } = digests.verify();
   return { etag, checksum };

@@ -21,7 +21,7 @@ import {
 import { bucketKeepsChanging, requireBucket } from "../bucket-lookup.ts";
 import type { ObjectContext } from "../context.ts";
 import { commonPrefixOf } from "../list-objects.ts";
-import { requireKey } from "../names.ts";
+import { KEY_BYTES_MAX, requireKey } from "../names.ts";
 
 export interface FoundUpload {
   readonly bucket: Bucket;
@@ -105,7 +105,7 @@ export async function listUploads(context: ObjectContext, request: ListUploadsRe
   const { prefix, delimiter, maxUploads } = request;
   const uploads: UploadInfo[] = [];
   const commonPrefixes: string[] = [];
-  if (maxUploads === 0) return { uploads, commonPrefixes };
+  if (maxUploads === 0 || Buffer.byteLength(prefix) > KEY_BYTES_MAX) return { uploads, commonPrefixes };
   let last = { keyMarker: "", uploadIdMarker: "" };
   for await (const entry of walk(context.catalog.kv, rangeAfter(bucket.bucketId, request))) {
     const upload = decodeUpload(entry.value);

@@ -95,6 +95,8 @@ class BlobRead {
   readonly #range: ByteRange;
   readonly #choice: CopyChoice;
   readonly #open = new Set<Attempt>();
+  /** Slots whose damage was told. */
+  readonly #damaged = new Set<number>();
 
   constructor(deps: ReadDeps, hedges: HedgeBudget, blob: Blob, range: ByteRange) {
     this.#deps = deps;
@@ -151,7 +153,7 @@ class BlobRead {
   }
 
   #start(block: number): Attempt | undefined {
-    const copy = this.#choice.take();
+    const copy = this.#choice.take(block);
     if (copy === undefined) return undefined;
     const stream = new CopyStream({
       node: copy.node,
@@ -209,10 +211,10 @@ class BlobRead {
     if (!this.#open.delete(attempt)) return;
     attempt.stream.close();
     const { copy } = attempt;
-    this.#choice.fail(copy, error);
+    this.#choice.fail(copy, { error, block: attempt.stream.block });
     const kind = error.kind === "corrupt" ? "corrupt" : error.kind === "not-found" ? "lost" : undefined;
-    // Neither failure passes, so that the copy is not asked again and this is said once.
-    if (kind === undefined) return;
+    if (kind === undefined || this.#damaged.has(copy.slot)) return;
+    this.#damaged.add(copy.slot);
     this.#deps.onDamage({ blobId: this.#blob.blobId, slot: copy.slot, location: copy.location, kind });
   }
 

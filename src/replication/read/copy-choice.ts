@@ -1,4 +1,4 @@
-import { type Blob, isReadable, type Location } from "../../catalog/records/blob.ts";
+import { type Blob, isReadable, type Location, type Slot } from "../../catalog/records/blob.ts";
 import type { Members } from "../../cluster/members.ts";
 import type { NodeError, StorageNode } from "../../nodes/storage-node.ts";
 import { pickReader } from "../../placement/score.ts";
@@ -20,18 +20,36 @@ export interface FailedCopy {
   readonly error?: NodeError;
 }
 
+interface Candidate {
+  readonly copy: ReadableCopy;
+  readonly score: number;
+  readonly priority: number;
+}
+
 /** How often in a row copies that failed are asked again without a single block having been read meanwhile. */
 const SECOND_CHANCES = 1;
 
+/** A failure, and the block that was asked for. */
+interface Failure {
+  readonly error: NodeError;
+  readonly block: number;
+}
+
+/** In which order copies are asked; within a rank the load decides. */
+const RANKS = ["good", "unverified", "suspect"] as const;
+type Rank = (typeof RANKS)[number];
+
 /**
- * Which copy of a blob to read next: the one with the lowest load score among those that have not failed. Copies that
- * wait to be checked come after the others. Nodes are looked at afresh each time, since a long read outlives their states.
+ * Which copy of a blob to read a block from: the one with the lowest load score among those that have not failed. Copies
+ * that wait to be checked come after the others. Last come copies that are known to be damaged, or in which this very
+ * read found another block to be: one bad block says nothing of the others, and none is forwarded unverified. Nodes are
+ * looked at afresh each time, since a long read outlives their states.
  */
 export class CopyChoice {
   readonly #blob: Blob;
   readonly #members: () => Members;
   readonly #random: Random;
-  readonly #failed = new Map<number, NodeError>();
+  readonly #failed = new Map<number, Failure>();
   readonly #inUse = new Set<number>();
   #secondChances = SECOND_CHANCES;
 
@@ -41,14 +59,16 @@ export class CopyChoice {
     this.#random = random;
   }
 
-  /** The copy to read next, in use from now on; `undefined` when there is none left. */
-  take(): ReadableCopy | undefined {
+  /** The copy to read a block from, in use from now on; `undefined` when there is none left. */
+  take(block: number): ReadableCopy | undefined {
     const members = this.#members();
-    const picked =
-      pickReader(this.#candidates(members, true), this.#random) ??
-      pickReader(this.#candidates(members, false), this.#random);
-    if (picked !== undefined) this.#inUse.add(picked.copy.slot);
-    return picked?.copy;
+    for (const rank of RANKS) {
+      const picked = pickReader(this.#candidates(members, rank, block), this.#random);
+      if (picked === undefined) continue;
+      this.#inUse.add(picked.copy.slot);
+      return picked.copy;
+    }
+    return undefined;
   }
 
   /** The copy is no longer read; it may be taken again. */
@@ -57,9 +77,9 @@ export class CopyChoice {
   }
 
   /** The copy is no longer read, and not to be taken again but by a second chance. */
-  fail(copy: ReadableCopy, error: NodeError): void {
+  fail(copy: ReadableCopy, failure: Failure): void {
     this.#inUse.delete(copy.slot);
-    this.#failed.set(copy.slot, error);
+    this.#failed.set(copy.slot, failure);
   }
 
   /** A block was read. */
@@ -72,7 +92,7 @@ export class CopyChoice {
     if (this.#secondChances === 0) return false;
     this.#secondChances -= 1;
     let given = false;
-    for (const [slot, error] of this.#failed) {
+    for (const [slot, { error }] of this.#failed) {
       if (error.temporary) given = this.#failed.delete(slot) || given;
     }
     return given;
@@ -81,19 +101,26 @@ export class CopyChoice {
   /** All copies that there are by the record. */
   failures(): readonly FailedCopy[] {
     return this.#blob.slots.flatMap((slot, number) => {
-      if (!isReadable(slot)) return [];
-      const error = this.#failed.get(number);
+      if (slot.location === undefined) return [];
+      const error = this.#failed.get(number)?.error;
       const copy = { slot: number, nodeUuid: slot.location.nodeUuid };
       return [error === undefined ? copy : { ...copy, error }];
     });
   }
 
-  #candidates(members: Members, checked: boolean): { copy: ReadableCopy; score: number; priority: number }[] {
-    const candidates: { copy: ReadableCopy; score: number; priority: number }[] = [];
+  #rankOf(slot: Slot, number: number, block: number): Rank | undefined {
+    const failure = this.#failed.get(number);
+    if (failure !== undefined)
+      return failure.error.kind === "corrupt" && failure.block !== block ? "suspect" : undefined;
+    if (!isReadable(slot)) return "suspect";
+    return slot.state === "unverified" ? "unverified" : "good";
+  }
+
+  #candidates(members: Members, rank: Rank, block: number): Candidate[] {
+    const candidates: Candidate[] = [];
     this.#blob.slots.forEach((slot, number) => {
-      if (!isReadable(slot) || (slot.state !== "unverified") !== checked) return;
-      if (this.#failed.has(number) || this.#inUse.has(number)) return;
       const { location } = slot;
+      if (location === undefined || this.#inUse.has(number) || this.#rankOf(slot, number, block) !== rank) return;
       const member = members.get(location.nodeUuid);
       if (member === undefined || !members.servesReads(location.nodeUuid)) return;
       const priority = members.topology.domains.findIndex((domain) => domain.name === member.spec.domain);

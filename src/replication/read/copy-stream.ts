@@ -45,6 +45,11 @@ export class CopyStream {
     return this.#started;
   }
 
+  /** The block to be read next; after a failure the one that could not be. */
+  get block(): number {
+    return this.#next;
+  }
+
   /**
    * The chunks of the next block, verified. Not to be called again before it resolved, nor after it threw.
    * @throws NodeError: `corrupt` when the bytes are not those that were written or are fewer, `timeout` when none came

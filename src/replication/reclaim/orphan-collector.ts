@@ -46,12 +46,13 @@ export class OrphanCollector {
     const { catalog, members } = this.#deps;
     for (const session of await endedSessions(catalog.kv)) {
       let complete = true;
-      for (const { spec } of members().all()) {
+      // Also those that are not configured now: they may come back with what they hold.
+      for (const { uuid } of members().topology.nodes) {
         if (signal.aborted) return;
-        if ((await catalog.kv.get(collectedKey(session, spec.uuid))) !== undefined) continue;
-        const done = await this.#collect(session, spec.uuid, signal);
+        if ((await catalog.kv.get(collectedKey(session, uuid))) !== undefined) continue;
+        const done = await this.#collect(session, uuid, signal);
         if (done) {
-          const atomic = catalog.begin().set(collectedKey(session, spec.uuid), new Uint8Array(0));
+          const atomic = catalog.begin().set(collectedKey(session, uuid), new Uint8Array(0));
           await catalog.commit(atomic);
         } else {
           complete = false;

@@ -12,7 +12,14 @@ import {
 } from "../../catalog/blobs.ts";
 import { type Catalog, walk } from "../../catalog/catalog.ts";
 import { copyIndexKey, partsOfRepairKey, repairRange } from "../../catalog/keys.ts";
-import { type Blob, isReadable, type Location, type Slot, wantsRepair } from "../../catalog/records/blob.ts";
+import {
+  type Blob,
+  isReadable,
+  type Location,
+  type Slot,
+  type SlotState,
+  wantsRepair,
+} from "../../catalog/records/blob.ts";
 import { newCopyKey } from "../../catalog/records/copy-key.ts";
 import type { Member, Members } from "../../cluster/members.ts";
 import type { Logger } from "../../observability/logger.ts";
@@ -41,6 +48,8 @@ export interface RepairDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  /** Told of each slot that was made good, by the state that it was in. */
+  readonly onRestored: (cause: SlotState, bytes: number) => void;
 }
 
 export interface RepairCounts {
@@ -90,8 +99,9 @@ export class Repairer {
     const outcome = await ledger.change(blobId, decodeCopyEntry(entry.value).home, ({ blob }) => {
       const slot = blob.slots[number];
       if (slot === undefined || !isReadable(slot) || !isAt(slot, location)) return undefined;
-      const { domain } = slot;
-      const bad: Slot = kind === "lost" ? { state: "missing", domain } : { state: "corrupt", domain, location };
+      // Even a copy that is lost keeps its place until another one stands: the node may only show an old state of its
+      // disk, and what no slot points to is deleted.
+      const bad: Slot = { state: "corrupt", domain: slot.domain, location };
       return { slots: withSlot(blob.slots, number, bad) };
     });
     if (outcome !== "changed") return;
@@ -113,7 +123,10 @@ export class Repairer {
         current.state === "unverified" && current.location !== undefined
           ? await this.#verify(located, slot, current.location, signal)
           : await this.#replace(located, slot, signal);
-      if (done) this.#repaired++;
+      if (done) {
+        this.#repaired++;
+        this.#deps.onRestored(current.state, located.blob.length);
+      }
     } catch (error) {
       if (signal.aborted) return;
       this.#failed++;

@@ -113,6 +113,8 @@ class BlobWrite {
   readonly #slots: SlotWrite[];
   readonly #tried = new Set<Id>();
   readonly #failures: NodeError[] = [];
+  /** Nodes that had no turn for us. */
+  readonly #busy = new Set<Id>();
   readonly #crcs: number[] = [];
   /** The whole body, where it is short enough to be held. */
   #held: Block[] | undefined;
@@ -281,6 +283,7 @@ class BlobWrite {
         ? error
         : new NodeError("invalid", "a node failed in an unexpected way", { cause: error });
     this.#failures.push(failure);
+    if (failure.kind === "busy" && slot.copy !== undefined) this.#busy.add(slot.copy.nodeUuid);
     // A put that never took a block does not release its feed.
     slot.copy?.feed?.fail(failure);
     if (slot.copy !== undefined && !NEVER_SENT.has(failure.kind)) {
@@ -317,10 +320,16 @@ class BlobWrite {
         if ((await Promise.race([this.#change(), patience])) === "over") return outcome;
       } else if (!this.#startStandIns()) {
         if (writing) await this.#change();
+        else if (this.#turnedAway()) throw new NotEnoughCopiesError(this.#failures);
         else if (outcome === "degraded") return outcome;
         else if (!this.#startHandoff()) throw new NotEnoughCopiesError(this.#failures);
       }
     }
+  }
+
+  /** Whether a node that does accept writes had no turn for this one: that is no reason for fewer copies. */
+  #turnedAway(): boolean {
+    return [...this.#busy].some((uuid) => this.#members.acceptsWrites(uuid));
   }
 
   /** What the write could be acknowledged as if its slots had no stand-ins left. */

@@ -48,9 +48,14 @@ export class IncomingBody {
     return this.#receivedBytes;
   }
 
-  /** Whether no more of it will come: the client sends nothing, or waits for leave to, which it was not given. */
-  get silent(): boolean {
-    return this.#stalled || this.#awaitsContinue;
+  /** Whether the client was waited for in vain. */
+  get stalled(): boolean {
+    return this.#stalled;
+  }
+
+  /** Whether the client waits for leave to send it, and was not given it. */
+  get awaitsContinue(): boolean {
+    return this.#options.awaitsContinue && !this.#asked && this.exists;
   }
 
   /** Whether all of it has come off the wire. */
@@ -66,7 +71,7 @@ export class IncomingBody {
     if (this.#asked) throw new TypeError("the body of a request is read once");
     if (!this.exists) return;
     const { request, response } = this.#options;
-    if (this.#awaitsContinue) response.writeContinue();
+    if (this.awaitsContinue) response.writeContinue();
     this.#asked = true;
     const queue: Uint8Array[] = [];
     let queuedBytes = 0;
@@ -118,10 +123,6 @@ export class IncomingBody {
       request.once("end", wake).once("close", wake).once("error", wake).resume();
     }).catch(stalled);
     request.pause();
-  }
-
-  get #awaitsContinue(): boolean {
-    return this.#options.awaitsContinue && !this.#asked && this.exists;
   }
 
   /** Resolves when what `start` was given is called. @throws S3Error RequestTimeout when the client stalls before */

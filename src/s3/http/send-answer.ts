@@ -28,11 +28,19 @@ export interface Outgoing {
 }
 
 /**
- * Resolves when the answer was handed to the connection.
+ * Resolves when the answer was handed to the connection. The answer's stream is let go in any case.
  * @throws ClientGoneError; what the answer's stream throws. The connection must be destroyed then, so that nobody takes
  *   the part that was sent for the whole.
  */
 export async function sendAnswer(outgoing: Outgoing, answer: Answer): Promise<void> {
+  try {
+    await send(outgoing, answer);
+  } finally {
+    if (typeof answer.body === "object") await answer.body.stream[Symbol.asyncIterator]().return?.();
+  }
+}
+
+async function send(outgoing: Outgoing, answer: Answer): Promise<void> {
   const { request, response, body } = outgoing;
   if (outgoing.signal.aborted) throw new ClientGoneError();
   const reusable = !outgoing.closing && isReusable(body);
@@ -41,11 +49,12 @@ export async function sendAnswer(outgoing: Outgoing, answer: Answer): Promise<vo
   if (typeof content === "object") await sendStream(outgoing, content);
   else if (content !== undefined) outgoing.onSent(Buffer.byteLength(content));
   const text = typeof content === "string" ? content : "";
-  if (reusable || body.complete || body.silent) {
+  if (reusable || body.complete || body.stalled) {
     // Node.js reads and drops what is left of a body, so that the next request can be found.
     response.end(text);
     return;
   }
+  // The client has the whole answer now, and a while to take it before the connection is closed under its hands.
   if (text === "") response.flushHeaders();
   else response.write(text);
   await body.discard(LINGER_BYTES_MAX);
@@ -55,7 +64,7 @@ export async function sendAnswer(outgoing: Outgoing, answer: Answer): Promise<vo
 /** Whether the next request can be found on the connection without reading too much. */
 function isReusable(body: IncomingBody): boolean {
   if (body.complete) return true;
-  if (body.silent || body.length === undefined) return false;
+  if (body.stalled || body.awaitsContinue || body.length === undefined) return false;
   return body.length - body.receivedBytes <= DISCARD_BYTES_MAX;
 }
 

@@ -83,8 +83,10 @@ test("a process that stays alive after its tests is ended and has failed", async
   assert.match(run.output, /left something open/);
 });
 
-test("what a passed file prints is not shown", async () => {
-  const run = await runner({ "unit/a.test.ts": 'test("a", () => console.log("chatter"));\n' }, "--suite", "unit");
+test("what a passed file notes down is shown, what it prints is not", async () => {
+  const text = 'test("a", (t) => { console.log("chatter"); t.diagnostic("seed 7"); });\n';
+  const run = await runner({ "unit/a.test.ts": text }, "--suite", "unit");
   assert.deepEqual([run.code, run.lastLine], [0, "1 passed, 0 failed, 0 skipped"]);
+  assert.match(run.output, /^  seed 7$/m);
   assert.doesNotMatch(run.output, /chatter/);
 });

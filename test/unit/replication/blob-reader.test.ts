@@ -297,15 +297,44 @@ test("an unverified copy is read only when no other is left", async () => {
   assert.equal(world.reads[0]?.ranges.length, 1);
 });
 
-test("corrupt and missing copies and nodes that serve no reads are never asked", async () => {
-  const world = await makeWorld({ length: 10, states: ["corrupt", "missing", "ok"] });
-  world.away.add("d2-0");
+test("nodes that serve no reads are never asked, and all copies are named when none is left", async () => {
+  const world = await makeWorld({ length: 10, states: ["ok", "unverified", "corrupt"] });
+  for (const node of ["d0-0", "d1-0", "d2-0"]) world.away.add(node);
   await assert.rejects(readAll(world), (error) => {
     assert.ok(error instanceof BlobUnavailableError);
-    assert.deepEqual(error.copies, [{ slot: 2, nodeUuid: "d2-0" }]);
+    assert.deepEqual(
+      error.copies.map((copy) => copy.slot),
+      [0, 1, 2],
+    );
     return true;
   });
   for (const each of world.reads) assert.deepEqual(each.ranges, []);
+});
+
+test("a copy on record as corrupt is read only where no other one is left", async () => {
+  const world = await makeWorld({ length: 10, states: ["corrupt", "ok"] });
+  assert.deepEqual(await readAll(world), Buffer.from(world.bytes));
+  assert.deepEqual(world.reads[0]?.ranges, []);
+  world.away.add("d1-0");
+  assert.deepEqual(await readAll(world), Buffer.from(world.bytes));
+  assert.deepEqual(world.damage, []);
+});
+
+test("two copies with a bad block each, but not the same one, give all bytes", async () => {
+  const world = await makeWorld({ length: 4 * BLOCK_BYTES });
+  const flip = (copy: number, at: number): void => {
+    for (const { bytes } of world.stores[copy]?.blobs.values() ?? []) bytes[at] = (bytes[at] ?? 0) ^ 1;
+  };
+  flip(0, 5);
+  flip(1, 2 * BLOCK_BYTES + 5);
+  assert.deepEqual(await readAll(world), Buffer.from(world.bytes));
+  assert.deepEqual(
+    world.damage.map(({ slot, kind }) => ({ slot, kind })),
+    [
+      { slot: 0, kind: "corrupt" },
+      { slot: 1, kind: "corrupt" },
+    ],
+  );
 });
 
 test("a failure that may have passed gets a second chance once no other copy is left, others get none", async () => {

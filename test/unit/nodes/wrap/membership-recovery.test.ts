@@ -83,6 +83,7 @@ async function openCluster(): Promise<Cluster> {
     clusterKey: new Uint8Array(32),
     clock,
     logger: silentLogger,
+    onStateChanged: () => {},
     intervalMs: 30_000,
   });
   let announced = 0;

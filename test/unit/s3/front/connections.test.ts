@@ -66,10 +66,12 @@ describe("Expect: 100-continue", () => {
       await using front = await open();
       const socket = await front.connect();
       socket.write(`${front.head(request)}\r\n`);
-      const text = await readSocket(socket);
+      const text = await readSocket(socket, (got) => got.includes("</Error>"));
       assert.ok(!text.includes("100 Continue"));
       assert.match(text, new RegExp(`Connection: close[^]*<Code>${code}</Code>`));
+      socket.end();
       await closed(socket);
+      await idle(front);
     });
   }
 
@@ -196,6 +198,21 @@ describe("a client that goes away", () => {
     assert.ok(front.lines.every(({ level }) => level === "info"));
   });
 
+  test("before its answer begins lets go of what the answer holds", async () => {
+    await using front = await open();
+    await front.send({ ...PUT, body: "x" });
+    const gate = Promise.withResolvers<void>();
+    front.service.hold("getObject", gate.promise);
+    const socket = await front.connect();
+    socket.write(`${front.head({ target: "/bucket/key" })}\r\n`);
+    while (front.open() === 0) await new Promise((resolve) => setImmediate(resolve));
+    socket.destroy();
+    await idle(front);
+    gate.resolve();
+    while (front.service.openBodies === 0) await new Promise((resolve) => setImmediate(resolve));
+    while (front.service.openBodies > 0) await new Promise((resolve) => setImmediate(resolve));
+  });
+
   test("in the middle of an answer ends the read", async () => {
     await using front = await open();
     await front.send({ ...PUT, body: Buffer.alloc(32 * 2 ** 20) });
@@ -204,6 +221,7 @@ describe("a client that goes away", () => {
     await once(socket, "data");
     socket.destroy();
     await idle(front);
+    while (front.service.openBodies > 0) await new Promise((resolve) => setImmediate(resolve));
     const facts = front.finished.at(-1);
     assert.equal(facts?.operation, "GetObject");
     assert.ok((facts?.sentBytes ?? 0) < 32 * 2 ** 20);
