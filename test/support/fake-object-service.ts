@@ -55,8 +55,8 @@ export class FakeObjectService implements ObjectService {
   readonly calls: { readonly name: CallName; readonly request: unknown }[] = [];
   /** Wall clock of everything that is written. */
   nowMs = Date.UTC(2027, 0, 2, 3, 4, 5, 678);
-  /** Bodies of getObject that are neither read to their end nor let go. */
-  openBodies = 0;
+  /** Bodies that getObject gave, and those of them that were read to their end or let go. */
+  readonly bodies = { given: 0, over: 0 };
   /** Bytes of a piece of a body that is read. */
   pieceBytes = 64 * 1024;
   readonly #checksums: Checksums;
@@ -426,9 +426,9 @@ export class FakeObjectService implements ObjectService {
   /** Counts a body as open until it is read to its end or let go, be it before it was begun. */
   #openBody(pieces: AsyncGenerator<Uint8Array, void, undefined>): AsyncIterableIterator<Uint8Array, void> {
     let open = true;
-    this.openBodies++;
+    this.bodies.given++;
     const close = <T>(step: T): T => {
-      if (open) this.openBodies--;
+      if (open) this.bodies.over++;
       open = false;
       return step;
     };

@@ -33,7 +33,8 @@ test("the parts of a range are those that hold its bytes, found without looking 
       const expected = spans.filter(
         (span) => span.start < span.end && span.start < range.end && span.end > range.start && range.start < range.end,
       );
-      const found = [...partsInRange(runs, range)];
+      // An empty part between others may be named; it holds nothing of anything.
+      const found = [...partsInRange(runs, range)].filter((span) => span.start < span.end);
       if (range.start < range.end) assert.deepEqual(found, expected);
       for (const span of spans) assert.deepEqual(spanOfPart(runs, span.partNumber), span);
       assert.equal(spanOfPart(runs, (parts.at(-1)?.partNumber ?? 0) + 1), undefined);

@@ -23,9 +23,14 @@ async function closed(socket: Socket): Promise<void> {
   if (!socket.closed) await once(socket, "close");
 }
 
+/** Resolves when something has come about that nobody tells of. */
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setImmediate(resolve));
+}
+
 /** Resolves when no request is open any more. */
-async function idle(front: Front): Promise<void> {
-  while (front.open() > 0) await new Promise((resolve) => setImmediate(resolve));
+function idle(front: Front): Promise<void> {
+  return until(() => front.open() === 0);
 }
 
 function answers(text: string): string[] {
@@ -131,7 +136,7 @@ describe("a connection", () => {
     const socket = await front.connect();
     const put = { ...PUT, headers: { "content-length": "1" }, payload: hash("sha256", "x") };
     socket.write(`${front.head({ method: "HEAD", target: "/bucket" })}\r\n${front.head(put)}\r\nx`);
-    while (front.service.bytesOf("bucket", "key") === undefined) await new Promise((resolve) => setImmediate(resolve));
+    await until(() => front.service.bytesOf("bucket", "key") !== undefined);
     socket.destroy();
     await idle(front);
     gate.resolve();
@@ -172,7 +177,7 @@ describe("a connection", () => {
     const gate = Promise.withResolvers<void>();
     front.service.hold("headBucket", gate.promise);
     const answer = front.send({ method: "HEAD", target: "/bucket", agent: new Agent({ keepAlive: true }) });
-    while (front.open() === 0) await new Promise((resolve) => setImmediate(resolve));
+    await until(() => front.open() > 0);
     front.stopListening();
     gate.resolve();
     const { status, headers } = await answer;
@@ -185,7 +190,7 @@ describe("a client that goes away", () => {
     await using front = await open();
     const socket = await front.connect();
     socket.write(`${front.head({ ...UNSIGNED, headers: { "content-length": "10" } })}\r\nhalf`);
-    while (front.service.calls.at(-1)?.name !== "putObject") await new Promise((resolve) => setImmediate(resolve));
+    await until(() => front.service.calls.at(-1)?.name === "putObject");
     socket.destroy();
     await idle(front);
     assert.equal(front.service.bytesOf("bucket", "key"), undefined);
@@ -205,12 +210,11 @@ describe("a client that goes away", () => {
     front.service.hold("getObject", gate.promise);
     const socket = await front.connect();
     socket.write(`${front.head({ target: "/bucket/key" })}\r\n`);
-    while (front.open() === 0) await new Promise((resolve) => setImmediate(resolve));
+    await until(() => front.open() > 0);
     socket.destroy();
     await idle(front);
     gate.resolve();
-    while (front.service.openBodies === 0) await new Promise((resolve) => setImmediate(resolve));
-    while (front.service.openBodies > 0) await new Promise((resolve) => setImmediate(resolve));
+    await until(() => front.service.bodies.over === 1);
   });
 
   test("in the middle of an answer ends the read", async () => {
@@ -221,7 +225,7 @@ describe("a client that goes away", () => {
     await once(socket, "data");
     socket.destroy();
     await idle(front);
-    while (front.service.openBodies > 0) await new Promise((resolve) => setImmediate(resolve));
+    await until(() => front.service.bodies.over === 1);
     const facts = front.finished.at(-1);
     assert.equal(facts?.operation, "GetObject");
     assert.ok((facts?.sentBytes ?? 0) < 32 * 2 ** 20);
@@ -248,7 +252,7 @@ describe("a client that stalls", () => {
     const socket = await front.connect();
     socket.pause();
     socket.write(`${front.head({ target: "/bucket/key" })}\r\n`);
-    while (front.finished.length < 2) await new Promise((resolve) => setImmediate(resolve));
+    await until(() => front.finished.length === 2);
     await closed(socket);
     assert.ok((front.finished.at(-1)?.sentBytes ?? 0) < 32 * 2 ** 20);
   });
@@ -317,7 +321,7 @@ describe("more than the server takes", () => {
     const gate = Promise.withResolvers<void>();
     front.service.hold("headBucket", gate.promise);
     const held = [0, 1].map(() => front.send({ method: "HEAD", target: "/bucket" }));
-    while (front.open() < 2) await new Promise((resolve) => setImmediate(resolve));
+    await until(() => front.open() === 2);
     const { status, headers, text } = await front.send({ target: "/bucket" });
     assert.deepEqual([status, headers["retry-after"]], [503, "1"]);
     assert.match(text, /<Code>SlowDown</);
