@@ -21,6 +21,7 @@ import { DyingSweeper } from "../replication/reclaim/dying-sweeper.ts";
 import { OpenReads } from "../replication/reclaim/open-reads.ts";
 import { OrphanCollector } from "../replication/reclaim/orphan-collector.ts";
 import { carryOutPendingDeletes } from "../replication/reclaim/pending-deletes.ts";
+import { AbsentNodes } from "../replication/repair/absent-nodes.ts";
 import { Repairer } from "../replication/repair/repairer.ts";
 import { createSlotLedger } from "../replication/slot-ledger.ts";
 import { Worker } from "../replication/worker.ts";
@@ -37,6 +38,7 @@ const NODE_WAIT_MS = 2_000;
 const REPAIR_INTERVAL_MS = 10_000;
 const SWEEP_INTERVAL_MS = 10_000;
 const PENDING_DELETES_INTERVAL_MS = 10_000;
+const ABSENT_INTERVAL_MS = 10_000;
 const ORPHAN_INTERVAL_MS = 60_000;
 /** Requests that a process sent before it died may still be on their way to a node. */
 const ORPHAN_DELAY_MS = 10_000;
@@ -132,6 +134,10 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
   const pendingDeletes = worker("pending-deletes", PENDING_DELETES_INTERVAL_MS, (signal) =>
     carryOutPendingDeletes({ catalog, members }, signal),
   );
+  const absentNodes = new AbsentNodes({ catalog, members, ledger, logger });
+  const absent = worker("absent-nodes", ABSENT_INTERVAL_MS, async (signal) => {
+    if ((await absentNodes.run(signal)) > 0) repair.wake();
+  });
   const collect = worker("orphans", ORPHAN_INTERVAL_MS, (signal) => orphans.run(signal));
   membership.onOnline(() => {
     repairer.nodeCameBack();
@@ -139,6 +145,7 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
     pendingDeletes.wake();
   });
   repair.start();
+  absent.start();
   sweep.start();
   pendingDeletes.start();
   collect.start(ORPHAN_DELAY_MS);

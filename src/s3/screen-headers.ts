@@ -4,6 +4,7 @@
  */
 import { invalidArgument, S3Error } from "./errors.ts";
 import type { S3Headers } from "./headers.ts";
+import type { S3Query } from "./request.ts";
 
 /** What a header's value means here: nothing that matters, or an error. */
 type Rule = (name: string, value: string) => void;
@@ -61,11 +62,28 @@ const REFUSED_PREFIXES = [
   "x-amz-server-side-encryption",
 ];
 
+/** What turns a PUT into a copy counts as a header only; a presigned one would store an empty object. */
+const REFUSED_IN_QUERY = "x-amz-copy-source";
+
 /** @throws S3Error NotImplemented, InvalidArgument, InvalidStorageClass */
 export function screenHeaders(headers: S3Headers): void {
-  for (const [name, values] of headers) {
-    if (!name.startsWith("x-amz-")) continue;
-    if (REFUSED_PREFIXES.some((prefix) => name.startsWith(prefix))) refuse(name, "");
-    RULES.get(name)?.(name, values.join(","));
+  for (const [name, values] of headers) screen(name, values);
+}
+
+/**
+ * The same for the query of a presigned URL, to which signers move headers (sigv4/hoisted-headers.ts).
+ * @throws S3Error NotImplemented, InvalidArgument, InvalidStorageClass
+ */
+export function screenQuery(query: S3Query): void {
+  for (const [parameter, values] of query) {
+    const name = parameter.toLowerCase();
+    if (name === REFUSED_IN_QUERY) refuse(name, "");
+    screen(name, values);
   }
+}
+
+function screen(name: string, values: readonly string[]): void {
+  if (!name.startsWith("x-amz-")) return;
+  if (REFUSED_PREFIXES.some((prefix) => name.startsWith(prefix))) refuse(name, "");
+  RULES.get(name)?.(name, values.join(","));
 }

@@ -9,12 +9,10 @@ import type { Checksums } from "../shared/checksums.ts";
 import type { Clock } from "../shared/clock.ts";
 import type { Random } from "../shared/random.ts";
 import type { Call, S3Settings } from "./call.ts";
-import { readCopySource } from "./copy-source.ts";
 import type { CredentialLookup, S3Credential } from "./credentials.ts";
 import { S3Error } from "./errors.ts";
 import { hasWriteConditions } from "./etags.ts";
 import { OPERATIONS } from "./handlers/table.ts";
-import { headerValue } from "./headers.ts";
 import { type Answer, errorAnswer } from "./http/answer.ts";
 import { answerClientError } from "./http/client-error.ts";
 import { Exchange } from "./http/exchange.ts";
@@ -24,7 +22,8 @@ import { toS3Error } from "./object-errors.ts";
 import { detectOperation } from "./operations.ts";
 import { parseS3Request, type S3Request } from "./request.ts";
 import { type RequestObserver, requestFinished } from "./request-log.ts";
-import { screenHeaders } from "./screen-headers.ts";
+import { screenHeaders, screenQuery } from "./screen-headers.ts";
+import { screenOwners } from "./screen-owners.ts";
 import { type Authentication, authenticate } from "./sigv4/authenticate.ts";
 import { withHoistedHeaders } from "./sigv4/hoisted-headers.ts";
 import { SigningKeys } from "./sigv4/signing-key.ts";
@@ -143,8 +142,9 @@ class S3Service {
     if (implemented === "not-implemented") {
       throw new S3Error("NotImplemented", { message: `${operation} is not implemented.` });
     }
-    const call = this.#callOf(exchange, request, authentication);
+    const call = this.#callOf(exchange, request, { authentication, nowMs });
     screenHeaders(call.request.headers);
+    if (isPresigned(authentication)) screenQuery(request.query);
     if (implemented.body === "none" && (exchange.body.length ?? 0) > 0) throw new S3Error("UnexpectedContent");
     await screenOwners(call);
     const { bucket = "", key = "" } = request;
@@ -158,21 +158,26 @@ class S3Service {
     }
   }
 
-  #callOf(exchange: Exchange, request: S3Request, authentication: Authentication<S3Credential>): Call {
+  #callOf(
+    exchange: Exchange,
+    request: S3Request,
+    { authentication, nowMs }: { authentication: Authentication<S3Credential>; nowMs: number },
+  ): Call {
     // Nothing is open to everyone yet.
     if (authentication.kind === "anonymous") throw new S3Error("AccessDenied");
-    const { objects, checksums, settings, clock } = this.#options;
-    const { credential, from, payload: mode, chunkSigning } = authentication;
+    const { objects, checksums, settings } = this.#options;
+    const { credential, payload: mode, chunkSigning } = authentication;
+    const { principal } = credential;
     exchange.accessKeyId = credential.accessKeyId;
-    exchange.principal = credential.principal;
+    exchange.principal = principal;
     return {
       objects,
       checksums,
       settings,
-      request: from === "query" ? { ...request, headers: withHoistedHeaders(request) } : request,
+      request: isPresigned(authentication) ? { ...request, headers: withHoistedHeaders(request) } : request,
       payload: { incoming: exchange.body, mode, ...(chunkSigning !== undefined && { chunkSigning }) },
-      principal: credential.principal,
-      nowMs: clock.nowMs(),
+      principal,
+      nowMs,
       signal: exchange.signal,
     };
   }
@@ -195,18 +200,6 @@ class S3Service {
   }
 }
 
-/** A client may say whose it takes a bucket for, so as not to hand its data to somebody else, or take theirs. */
-async function screenOwners({ objects, request, nowMs }: Call): Promise<void> {
-  const { bucket, headers } = request;
-  const expected = headerValue(headers, "x-amz-expected-bucket-owner");
-  if (expected !== undefined && bucket !== undefined) await requireOwner(objects, bucket, expected);
-  const expectedOfSource = headerValue(headers, "x-amz-source-expected-bucket-owner");
-  if (expectedOfSource !== undefined && headers.has("x-amz-copy-source")) {
-    await requireOwner(objects, readCopySource(headers, nowMs).bucket, expectedOfSource);
-  }
-}
-
-async function requireOwner(objects: ObjectService, bucket: string, expected: string): Promise<void> {
-  const { owner } = await objects.headBucket(bucket);
-  if (owner.id !== expected) throw new S3Error("AccessDenied");
+function isPresigned(authentication: Authentication<S3Credential>): boolean {
+  return authentication.kind === "signed" && authentication.from === "query";
 }

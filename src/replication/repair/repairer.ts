@@ -32,6 +32,7 @@ import { type SlotLedger, withSlot } from "../slot-ledger.ts";
 import { verifyCopy } from "../verify-copy.ts";
 import { forEachConcurrently } from "../worker.ts";
 import { assembleBlocks } from "../write/block-assembler.ts";
+import { isAbsent } from "./absent-nodes.ts";
 
 /** Slots worked on at a time. */
 const CONCURRENCY = 4;
@@ -120,7 +121,9 @@ export class Repairer {
     if (located === undefined || current === undefined || !wantsRepair(current)) return;
     try {
       const done =
-        current.state === "unverified" && current.location !== undefined
+        current.state === "unverified" &&
+        current.location !== undefined &&
+        !isAbsent(this.#deps.members(), current.location.nodeUuid)
           ? await this.#verify(located, slot, current.location, signal)
           : await this.#replace(located, slot, signal);
       if (done) {

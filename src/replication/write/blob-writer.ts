@@ -147,7 +147,7 @@ class BlobWrite {
       this.#startPlanned();
     } else {
       this.#startPlanned();
-      await this.#stream(bytes);
+      await this.#stream(bytes, signal);
     }
     const acknowledged = await this.#settle(signal);
     return { blob: this.#blob(), acknowledged, stragglers: this.#stragglers() };
@@ -174,28 +174,32 @@ class BlobWrite {
     this.#expectWhole();
   }
 
-  async #stream(bytes: AsyncIterable<Uint8Array>): Promise<void> {
+  async #stream(bytes: AsyncIterable<Uint8Array>, signal: AbortSignal | undefined): Promise<void> {
     for await (const block of assembleBlocks(bytes)) {
       this.#crcs.push(block.crc32c);
       const feeds = this.#attached();
       if (feeds.length === 0 && !this.#slots.some((slot) => slot.state === "writing")) {
         throw new NotEnoughCopiesError(this.#failures);
       }
-      await this.#makeRoom();
+      await this.#makeRoom(signal);
       for (const { feed } of feeds) feed.give(block);
     }
     this.#expectWhole();
     for (const { feed } of this.#attached()) feed.end();
   }
 
-  /** Waits until every target that keeps the reader waiting has room, or is let go. */
-  async #makeRoom(): Promise<void> {
+  /**
+   * Waits until every target that keeps the reader waiting has room, or is let go. That the caller gave up meanwhile is
+   * noticed when the lag time is over.
+   */
+  async #makeRoom(signal: AbortSignal | undefined): Promise<void> {
     let full = this.#attached().filter(({ feed }) => feed.full);
     while (full.length > 0) {
       const lag = Promise.withResolvers<"lag">();
       const timer = this.#deps.clock.startTimer(this.#deps.limits.lagTimeoutMs, () => lag.resolve("lag"));
       const outcome = await Promise.race([Promise.all(full.map(({ feed }) => feed.room())), lag.promise]);
       timer.stop();
+      signal?.throwIfAborted();
       if (outcome === "lag") this.#letLaggardsGo();
       full = this.#attached().filter(({ feed }) => feed.full);
     }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { GetObjectCommand, PutObjectCommand } from "@aws-sdk/client-s3";
+import { CopyObjectCommand, GetObjectCommand, PutObjectCommand } from "@aws-sdk/client-s3";
 import { getSignedUrl } from "@aws-sdk/s3-request-presigner";
 import { type Front, KEYS, openFront, ROOT, readSocket } from "../../../support/s3-front.ts";
 
@@ -155,6 +155,21 @@ describe("presigned URLs", () => {
       assert.match(text, /<Code>SignatureDoesNotMatch</);
     }
     assert.equal((await fetchText(link, { method: "DELETE" }))[0], 403);
+  });
+
+  test("do not lose what their signer moved from headers to the query", async () => {
+    const put = { Bucket, Key: "one" };
+    const theirs = new PutObjectCommand({ ...put, ExpectedBucketOwner: "111122223333" });
+    const tagged = new PutObjectCommand({ ...put, Tagging: "a=b" });
+    const copied = new CopyObjectCommand({ ...put, CopySource: "bucket/two" });
+    for (const [command, code] of [
+      [theirs, "AccessDenied"],
+      [tagged, "NotImplemented"],
+      [copied, "NotImplemented"],
+    ] as const) {
+      const url = await getSignedUrl(front.client, command as PutObjectCommand, { expiresIn: 60 });
+      assert.match((await fetchText(url, { method: "PUT", body: "" }))[1], new RegExp(`<Code>${code}</Code>`));
+    }
   });
 
   test("end when they say so", async () => {

@@ -1,0 +1,74 @@
+/**
+ * Puts the copies of nodes that are gone on record as work: of nodes that were replaced, and of those that the
+ * configuration does not name any more. They become `unverified`: made anew elsewhere in their domain, or checked should
+ * their node come back after all.
+ */
+import { decodeCopyEntry } from "../../catalog/blobs.ts";
+import { type Catalog, walk } from "../../catalog/catalog.ts";
+import { copiesRange, copyKeyOfIndex } from "../../catalog/keys.ts";
+import type { KvEntry } from "../../catalog/kv.ts";
+import type { Location, Slot } from "../../catalog/records/blob.ts";
+import type { Members } from "../../cluster/members.ts";
+import type { Logger } from "../../observability/logger.ts";
+import type { Id } from "../../shared/ids.ts";
+import { type SlotLedger, withSlot } from "../slot-ledger.ts";
+import { forEachConcurrently } from "../worker.ts";
+
+/** Copies put on record at a time; the catalog commits them together. */
+const CONCURRENCY = 16;
+
+/** Whether a node cannot be expected to hold what is on record as being on it. */
+export function isAbsent(members: Members, nodeUuid: Id): boolean {
+  const member = members.get(nodeUuid);
+  return member === undefined || member.state === "replaced";
+}
+
+export class AbsentNodes {
+  readonly #deps: {
+    readonly catalog: Catalog;
+    readonly members: () => Members;
+    readonly ledger: SlotLedger;
+    readonly logger: Logger;
+  };
+  /** Nodes all of whose copies are on record as work. */
+  readonly #done = new Set<Id>();
+
+  constructor(deps: { catalog: Catalog; members: () => Members; ledger: SlotLedger; logger: Logger }) {
+    this.#deps = deps;
+  }
+
+  /** One run over the nodes that are gone now. @returns how many copies were put on record */
+  async run(signal: AbortSignal): Promise<number> {
+    const { catalog, members, logger } = this.#deps;
+    let marked = 0;
+    for (const { uuid, name } of members().topology.nodes) {
+      if (!isAbsent(members(), uuid)) {
+        this.#done.delete(uuid);
+        continue;
+      }
+      if (this.#done.has(uuid)) continue;
+      let ofNode = 0;
+      await forEachConcurrently(walk(catalog.kv, copiesRange(uuid)), CONCURRENCY, signal, async (entry) => {
+        if (isAbsent(members(), uuid) && (await this.#mark(uuid, entry))) ofNode += 1;
+      });
+      if (ofNode > 0)
+        logger.warn({ node: name, copies: ofNode }, "the copies of a node that is gone are to be made anew");
+      marked += ofNode;
+      if (!signal.aborted && isAbsent(members(), uuid)) this.#done.add(uuid);
+    }
+    return marked;
+  }
+
+  async #mark(nodeUuid: Id, entry: KvEntry): Promise<boolean> {
+    const { blobId, slot: number, home } = decodeCopyEntry(entry.value);
+    const location: Location = { nodeUuid, key: copyKeyOfIndex(entry.key) };
+    const outcome = await this.#deps.ledger.change(blobId, home, ({ blob }) => {
+      const slot = blob.slots[number];
+      const isHere = slot?.location?.nodeUuid === nodeUuid && slot.location.key === location.key;
+      if (slot === undefined || !isHere || slot.state !== "ok") return undefined;
+      const doubtful: Slot = { state: "unverified", domain: slot.domain, location };
+      return { slots: withSlot(blob.slots, number, doubtful) };
+    });
+    return outcome === "changed";
+  }
+}

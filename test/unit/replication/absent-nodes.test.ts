@@ -1,0 +1,54 @@
+/** Nodes that are gone: what was on them is on record as work, made anew where that can be, and never forgotten (I5). */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { silentLogger } from "../../../src/observability/logger.ts";
+import { AbsentNodes } from "../../../src/replication/repair/absent-nodes.ts";
+import { patternBytes } from "../../support/blobs.ts";
+import { assertFullyRedundant, assertSound } from "../../support/catalog-audit.ts";
+import type { InMemoryGateway } from "../../support/in-memory-gateway.ts";
+import { openBox } from "../../support/open-box.ts";
+import { slotsOf } from "../../support/slots.ts";
+
+const BYTES = Buffer.from(patternBytes(600_000, 1));
+const NEVER = new AbortController().signal;
+
+function absentNodes(gateway: InMemoryGateway): AbsentNodes {
+  const { catalog, ledger, members } = gateway.process;
+  return new AbsentNodes({ catalog, ledger, members: () => members, logger: silentLogger });
+}
+
+test("the copies of a replaced node are made anew on another node of its domain", async () => {
+  const { gateway, client } = await openBox({ nodesPerDomain: 2 });
+  for (const key of ["a", "b", "c", "d", "e", "f"]) await client.put(`box/${key}`, BYTES);
+  gateway.members.setState(gateway.node("d1-0").uuid, "replaced");
+  const held = gateway.node("d1-0").store.blobs.size;
+  assert.ok(held > 0, "the node holds none of the copies");
+  const absent = absentNodes(gateway);
+  assert.equal(await absent.run(NEVER), held);
+  assert.equal(await absent.run(NEVER), 0, "they were put on record twice");
+  assert.equal((await assertSound(gateway)).repairs.size, held);
+  await gateway.repair();
+  await assertFullyRedundant(gateway);
+  for (const key of ["a", "f"]) assert.ok((await client.get(`box/${key}`)).equals(BYTES));
+});
+
+test("where no other node of the domain is there they wait, and are checked when the node comes back with them", async () => {
+  const { gateway, client } = await openBox();
+  await client.put("box/a", BYTES);
+  const { uuid } = gateway.node("d1-0");
+  gateway.members.setState(uuid, "replaced");
+  await absentNodes(gateway).run(NEVER);
+  await gateway.repair();
+  assert.deepEqual(await slotsOf(gateway, "a"), ["ok d0 d0-0", "unverified d1 d1-0"]);
+  gateway.members.setState(uuid, "online");
+  await gateway.repair();
+  assert.deepEqual(await slotsOf(gateway, "a"), ["ok d0 d0-0", "ok d1 d1-0"]);
+  await assertFullyRedundant(gateway);
+});
+
+test("a node that is only away is left alone", async () => {
+  const { gateway, client } = await openBox();
+  await client.put("box/a", BYTES);
+  gateway.members.setState(gateway.node("d1-0").uuid, "offline");
+  assert.equal(await absentNodes(gateway).run(NEVER), 0);
+});
