@@ -25,7 +25,9 @@ export async function showStatus(admin: AdminClient): Promise<Output> {
     ["Nodes", `${workers_healthy} of ${worker_count} healthy, ${workers_degraded} degraded`],
     [
       "Used",
-      `${formatBytes(used_bytes)} of ${formatBytes(total_capacity_bytes)} (${status.utilization_pct.toFixed(1)} %)`,
+      total_capacity_bytes === 0
+        ? "- (no node tells its capacity)"
+        : `${formatBytes(used_bytes)} of ${formatBytes(total_capacity_bytes)} (${status.utilization_pct.toFixed(1)} %)`,
     ],
     ["Free", formatBytes(status.free_bytes)],
     ["Pending copies", String(status.pending_replications)],

@@ -1,7 +1,7 @@
 /**
  * The whole gateway: opens what it needs from the bottom up, listens, and closes from the top down.
  */
-import { mkdir } from "node:fs/promises";
+import { access, constants, mkdir } from "node:fs/promises";
 import type { Server } from "node:http";
 import { hostname } from "node:os";
 import { join, resolve } from "node:path";
@@ -18,7 +18,7 @@ import { systemClock } from "../shared/clock.ts";
 import { lockFolder } from "../shared/process-lock.ts";
 import { systemRandom } from "../shared/random.ts";
 import { type GatewayKeys, loadKeys } from "./key-files.ts";
-import { listen, stopServer } from "./listen.ts";
+import { listen, requireFree, stopServer } from "./listen.ts";
 import { nodePlaces } from "./nodes.ts";
 import { openStorage } from "./storage.ts";
 
@@ -57,6 +57,10 @@ export async function startGateway(options: {
   await using stack = new AsyncDisposableStack();
 
   stack.use(await claimDataFolder(dataDir));
+  // Before anything is made in the folder or left on a node by a start that cannot succeed.
+  for (const [name, { host, port }] of listenAddresses(config)) {
+    await startStep(`${name}: cannot listen on ${host}:${port}`, () => requireFree({ host, port }));
+  }
   const keys = await startStep(`the keys in ${join(dataDir, "keys")} cannot be used`, () =>
     loadKeys(join(dataDir, "keys"), secrets, { random, region: config.server.s3.region }),
   );
@@ -149,9 +153,17 @@ async function serve(
   return url;
 }
 
+function listenAddresses({ server }: Config): [name: string, address: ListenAddress][] {
+  return [
+    ["server.s3.listen", server.s3.listen],
+    ["server.admin.listen", server.admin.listen],
+  ];
+}
+
 async function claimDataFolder(dataDir: string): Promise<AsyncDisposable> {
   await startStep(`server.dataDir: the data folder ${dataDir} cannot be used`, async () => {
     await mkdir(dataDir, { recursive: true, mode: 0o700 });
+    await access(dataDir, constants.R_OK | constants.W_OK | constants.X_OK);
   });
   return startStep(`server.dataDir: the data folder ${dataDir} cannot be claimed`, () => lockFolder(dataDir));
 }

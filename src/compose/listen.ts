@@ -1,4 +1,4 @@
-import type { Server } from "node:http";
+import { createServer, type Server } from "node:http";
 import type { ListenAddress } from "../config/config.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { Clock } from "../shared/clock.ts";
@@ -15,6 +15,15 @@ export async function listen(server: Server, { host, port }: ListenAddress): Pro
   const address = server.address();
   const actualPort = typeof address === "object" && address !== null ? address.port : port;
   return `http://${host.includes(":") ? `[${host}]` : host}:${actualPort}`;
+}
+
+/** Rejects with the system's error where the address cannot be listened on now. */
+export async function requireFree(address: ListenAddress): Promise<void> {
+  const server = createServer();
+  await listen(server, address);
+  await new Promise<void>((resolve) => {
+    server.close(() => resolve());
+  });
 }
 
 /** Takes no new connections, lets requests under way end, and cuts what is left when the time is over. */

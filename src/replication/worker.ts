@@ -86,16 +86,19 @@ export async function forEachConcurrently<T>(
 ): Promise<void> {
   const running = new Set<Promise<void>>();
   let failure: { readonly thrown: unknown } | undefined;
-  for await (const item of items) {
-    if (signal.aborted || failure !== undefined) break;
-    const one = task(item)
-      .catch((thrown: unknown) => {
-        failure ??= { thrown };
-      })
-      .finally(() => running.delete(one));
-    running.add(one);
-    if (running.size >= concurrency) await Promise.race(running);
+  try {
+    for await (const item of items) {
+      if (signal.aborted || failure !== undefined) break;
+      const one = task(item)
+        .catch((thrown: unknown) => {
+          failure ??= { thrown };
+        })
+        .finally(() => running.delete(one));
+      running.add(one);
+      if (running.size >= concurrency) await Promise.race(running);
+    }
+  } finally {
+    await Promise.all(running);
   }
-  await Promise.all(running);
   if (failure !== undefined) throw failure.thrown;
 }

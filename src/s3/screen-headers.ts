@@ -48,6 +48,9 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ],
   ["x-amz-bucket-namespace", accept("global")],
   ["x-amz-bucket-object-lock-enabled", accept("false")],
+  // Conditions of directory buckets. To pass over one would delete what was to be kept.
+  ["x-amz-if-match-last-modified-time", refuse],
+  ["x-amz-if-match-size", refuse],
   ["x-amz-object-ownership", accept("BucketOwnerEnforced")],
   ["x-amz-tagging", refuse],
   ["x-amz-tagging-directive", accept("COPY")],

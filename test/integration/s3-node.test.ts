@@ -1,5 +1,6 @@
 /** The S3 node driver over real MinIO servers. */
 import assert from "node:assert/strict";
+import { join } from "node:path";
 import { after, describe, type TestContext, test } from "node:test";
 import {
   CreateBucketCommand,
@@ -15,11 +16,16 @@ import type { S3NodeOptions } from "../../src/nodes/s3/s3-options.ts";
 import { BLOCK_BYTES, type Block, type StorageNode } from "../../src/nodes/storage-node.ts";
 import { systemClock } from "../../src/shared/clock.ts";
 import { systemRandom } from "../../src/shared/random.ts";
-import { assertFails, CONTRACT_CLUSTER_ID, storageNodeContract } from "../contract/storage-node-contract.ts";
+import {
+  assertFails,
+  CONTRACT_CLUSTER_ID,
+  type NodeUnderTest,
+  storageNodeContract,
+} from "../contract/storage-node-contract.ts";
 import { blocksOf, copyKey, headerFor, patternBytes, streamOf } from "../support/blobs.ts";
 import { type MinioServer, type Skip, startMinio } from "../support/find-minio.ts";
 import { clientOfNode } from "../support/s3-client.ts";
-import { failedChecks, minioOptions, onlyServer, putCopy, readCopy } from "../support/s3-nodes.ts";
+import { failedChecks, flipBitOnDrive, minioOptions, onlyServer, putCopy, readCopy } from "../support/s3-nodes.ts";
 
 const MIB = 1_048_576;
 /** Fails a test that hangs; far above what any of them takes. */
@@ -43,13 +49,22 @@ function contractOver(
     test(`storage node contract: s3 over ${name}`, { skip: server.skip }, () => {});
     return;
   }
-  storageNodeContract(`s3 over ${name}`, async () => {
+  const { dataDir } = server;
+  const makeNode = async (): Promise<NodeUnderTest> => {
     const options = minioOptions(server, { limits });
     const node = openS3Node(options);
     assert.deepEqual(failedChecks(await node.probe("admission")), []);
-    // The server and its buckets go together.
-    return { node, reopen: async () => openS3Node(options), dispose: async () => {} };
-  });
+    return {
+      node,
+      reopen: async () => openS3Node(options),
+      // The server and its buckets go together.
+      dispose: async () => {},
+      async corrupt(key, _offset, bytes) {
+        if (dataDir !== undefined) await flipBitOnDrive(join(dataDir, options.bucket), key, bytes);
+      },
+    };
+  };
+  storageNodeContract(`s3 over ${name}`, makeNode, { corruptible: dataDir !== undefined });
 }
 
 contractOver("MinIO", onlyServer(plain));
