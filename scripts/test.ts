@@ -31,7 +31,7 @@ interface Suite {
 const MINUTE_MS = 60_000;
 
 const SUITES: readonly Suite[] = [
-  { name: "unit", concurrency: Math.min(4, availableParallelism()), fileTimeoutMs: 3 * MINUTE_MS, byDefault: true },
+  { name: "unit", concurrency: Math.min(4, availableParallelism()), fileTimeoutMs: 5 * MINUTE_MS, byDefault: true },
   { name: "integration", concurrency: 1, fileTimeoutMs: 5 * MINUTE_MS, byDefault: true },
   { name: "acceptance", concurrency: 1, fileTimeoutMs: 30 * MINUTE_MS, byDefault: true },
   { name: "faults", concurrency: 1, fileTimeoutMs: 20 * MINUTE_MS, byDefault: false },

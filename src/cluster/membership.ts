@@ -1,6 +1,6 @@
 /**
- * Keeps the state of every node: checked when the gateway starts, then at an interval, sooner while it is not online,
- * and at once when its circuit breaker opens. Each node has a clock of its own; no check waits for another.
+ * Keeps the state of every node: checked when the gateway starts, then at an interval, sooner while it is not online and
+ * after its circuit breaker opened. Each node has a clock of its own; no check waits for another.
  */
 import type { Catalog } from "../catalog/catalog.ts";
 import type { StorageNode } from "../nodes/storage-node.ts";
@@ -202,7 +202,9 @@ class TrackedNode implements Member {
         this.#spec = { ...this.#spec, writeGeneration };
         logger.info({ node: name }, "node admitted");
       }
-      this.#enter(result.state, result.reason);
+      // What the node's driver says then is only that its caller gave up.
+      const late = result.state === "offline" && timeout.signal.aborted;
+      this.#enter(result.state, late ? "it did not answer its check in time" : result.reason);
     } catch (error) {
       logger.error({ err: error, node: name }, "a node check failed in an unexpected way");
       this.#enter("offline", "its check failed in an unexpected way");

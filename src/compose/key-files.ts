@@ -19,6 +19,9 @@ export interface GatewayKeys {
 }
 
 const CLUSTER_KEY_BYTES = 32;
+const ADMIN_API_KEY_BYTES = 24;
+/** As the configuration demands it of `server.admin.apiKey`. */
+const ADMIN_API_KEY = /^[!-~]{8,256}$/;
 const ACCESS_KEY_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
 const rootKeySchema = z.object({ accessKey: z.string().min(3), secretKey: z.string().min(8) });
@@ -39,11 +42,7 @@ export async function loadKeys(
     "hex",
   );
   if (clusterKey.length !== CLUSTER_KEY_BYTES) throw new Error(`${join(folder, "cluster-key")} holds no key`);
-  const adminApiKey =
-    secrets.adminApiKey ??
-    new Secret(
-      await readOrCreate(join(folder, "admin-api-key"), () => Buffer.from(random.bytes(24)).toString("base64url")),
-    );
+  const adminApiKey = secrets.adminApiKey ?? (await loadAdminApiKey(join(folder, "admin-api-key"), random));
   if (secrets.rootKey !== undefined) return { rootKey: secrets.rootKey, adminApiKey, clusterKey };
 
   const rootKeyFile = join(folder, "root.json");
@@ -55,6 +54,17 @@ export async function loadKeys(
     `[default]\naws_access_key_id = ${accessKey}\naws_secret_access_key = ${secretKey}\nregion = ${region}`,
   );
   return { rootKey: { accessKey, secretKey: new Secret(secretKey) }, awsCredentialsFile, adminApiKey, clusterKey };
+}
+
+async function loadAdminApiKey(file: string, random: Random): Promise<Secret> {
+  const key = await readOrCreate(file, () => Buffer.from(random.bytes(ADMIN_API_KEY_BYTES)).toString("base64url"));
+  // An empty one would open the API to everybody.
+  if (!ADMIN_API_KEY.test(key)) {
+    throw new Error(
+      `${file} holds no API key; put 8 to 256 printable ASCII characters there, or remove it for a new one`,
+    );
+  }
+  return new Secret(key);
 }
 
 function parseRootKey(file: string, text: string): z.infer<typeof rootKeySchema> {

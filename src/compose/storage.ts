@@ -33,8 +33,11 @@ import type { Random } from "../shared/random.ts";
 import { openNodeHandle } from "./nodes.ts";
 import { configuredTopology } from "./topology.ts";
 
-/** How long the start waits for nodes that do not answer. */
-const NODE_WAIT_MS = 2_000;
+/**
+ * How long the start waits for the first check of nodes that do not answer at all. Those that answer, or refuse, take a
+ * moment; a volume whose index is made anew may take longer than this, and is `joining` meanwhile.
+ */
+const NODE_WAIT_MS = 10_000;
 const REPAIR_INTERVAL_MS = 10_000;
 const SWEEP_INTERVAL_MS = 10_000;
 const PENDING_DELETES_INTERVAL_MS = 10_000;

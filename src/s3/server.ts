@@ -3,6 +3,7 @@
  * `answerTo` is that in order.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import express from "express";
 import type { ObjectService } from "../objects/api.ts";
 import type { Checksums } from "../shared/checksums.ts";
@@ -96,14 +97,27 @@ export function createS3Server(options: S3ServerOptions): Server {
 class S3Service {
   readonly #options: S3ServerOptions;
   readonly #signingKeys = new SigningKeys();
+  /** The last request of each connection, served or not. */
+  readonly #lastOfConnection = new WeakMap<Socket, Promise<void>>();
   #requests = 0;
 
   constructor(options: S3ServerOptions) {
     this.#options = options;
   }
 
-  /** Serves one request to its end. Never rejects. */
-  async serve(request: IncomingMessage, response: ServerResponse, server: Server): Promise<void> {
+  /**
+   * Serves one request to its end, after those that came before it on its connection: a client that does not wait for
+   * its answers means them one after the other. Never rejects.
+   */
+  serve(request: IncomingMessage, response: ServerResponse, server: Server): Promise<void> {
+    const { socket } = request;
+    const before = this.#lastOfConnection.get(socket) ?? Promise.resolve();
+    const served = before.then(() => (socket.destroyed ? undefined : this.#serve(request, response, server)));
+    this.#lastOfConnection.set(socket, served);
+    return served;
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse, server: Server): Promise<void> {
     const { limits, clock, random, metrics, logger } = this.#options;
     const exchange = new Exchange(request, response, {
       clock,

@@ -18,12 +18,11 @@ import {
   type ObjectInfo,
   type ObjectService,
   type PartInfo,
-  type ReadConditions,
   type UploadInfo,
-  type WriteConditions,
 } from "../../src/objects/api.ts";
 import { BodyDigests } from "../../src/objects/body-digests.ts";
 import type { Checksums } from "../../src/shared/checksums.ts";
+import { checkRead, checkWrite, rollUp } from "./fake-object-rules.ts";
 
 type Calls = { [Name in keyof ObjectService]: Parameters<ObjectService[Name]>[0] };
 type CallName = keyof ObjectService;
@@ -100,6 +99,14 @@ export class FakeObjectService implements ObjectService {
     return call.request as Calls[Name];
   }
 
+  /** Has an object without a call. */
+  place(bucket: string, key: string, bytes: Buffer): void {
+    const owner = { id: "root", displayName: "" };
+    const plain = { headers: [], metadata: [], storageClass: "STANDARD" };
+    const info = { key, size: bytes.length, etag: "e".repeat(32), modifiedAtMs: this.nowMs, owner, ...plain };
+    this.#bucket(bucket).objects.set(key, { info, bytes });
+  }
+
   bytesOf(bucket: string, key: string): Buffer | undefined {
     return this.buckets.get(bucket)?.objects.get(key)?.bytes;
   }
@@ -141,7 +148,7 @@ export class FakeObjectService implements ObjectService {
     await this.#begin("putObject", request);
     const { bucket, key, body, attributes, conditions, principal } = request;
     const { objects } = this.#bucket(bucket);
-    requireConditions(conditions, objects.get(key));
+    checkWrite(conditions, objects.get(key)?.info);
     if (body.length > 5 * 2 ** 30) {
       throw new ObjectError("too-large", "too large", { proposedSize: body.length, maxSizeAllowed: 5 * 2 ** 30 });
     }
@@ -166,7 +173,7 @@ export class FakeObjectService implements ObjectService {
     await this.#begin("deleteObject", request);
     const { bucket, key, ifMatch } = request;
     const { objects } = this.#bucket(bucket);
-    if (ifMatch !== undefined) requireConditions({ ifMatch }, objects.get(key));
+    if (ifMatch !== undefined) checkWrite({ ifMatch }, objects.get(key)?.info);
     objects.delete(key);
   }
 
@@ -175,7 +182,7 @@ export class FakeObjectService implements ObjectService {
     const { objects } = this.#bucket(request.bucket);
     return request.targets.map((target) => {
       try {
-        if (target.ifMatch !== undefined) requireConditions({ ifMatch: target.ifMatch }, objects.get(target.key));
+        if (target.ifMatch !== undefined) checkWrite({ ifMatch: target.ifMatch }, objects.get(target.key)?.info);
         objects.delete(target.key);
         return { target, deleted: true };
       } catch (error) {
@@ -189,7 +196,7 @@ export class FakeObjectService implements ObjectService {
     await this.#begin("copyObject", request);
     const { bucket, key, attributes, checksumAlgorithm, conditions, principal } = request;
     const { objects } = this.#bucket(bucket);
-    requireConditions(conditions, objects.get(key));
+    checkWrite(conditions, objects.get(key)?.info);
     const source = this.#source(request.source);
     const checksum =
       checksumAlgorithm === undefined
@@ -217,7 +224,7 @@ export class FakeObjectService implements ObjectService {
     const page = names.slice(0, request.maxKeys);
     const last = page.at(-1);
     return {
-      objects: page.flatMap(({ name, common }) => (common ? [] : [requireFound(objects.get(name)).info])),
+      objects: page.flatMap(({ name, common }) => (common ? [] : (objects.get(name)?.info ?? []))),
       commonPrefixes: page.flatMap(({ name, common }) => (common ? [name] : [])),
       ...(names.length > page.length && last !== undefined && { next: last.name }),
     };
@@ -269,7 +276,7 @@ export class FakeObjectService implements ObjectService {
     const { bucket, key, uploadId, conditions } = request;
     const upload = this.#upload(request);
     const { objects, uploads } = this.#bucket(bucket);
-    requireConditions(conditions, objects.get(key));
+    checkWrite(conditions, objects.get(key)?.info);
     const numbers = request.parts.map(({ partNumber }) => partNumber);
     if (numbers.some((number, index) => number <= (numbers[index - 1] ?? 0))) {
       throw new ObjectError("invalid-part-order", "out of order");
@@ -474,46 +481,4 @@ export class FakeObjectService implements ObjectService {
 
 async function* piecesOf(bytes: Buffer): AsyncGenerator<Uint8Array, void, undefined> {
   yield bytes;
-}
-
-function checkRead(conditions: ReadConditions, { etag, modifiedAtMs }: ObjectInfo): void {
-  const { ifMatch, ifNoneMatch, ifModifiedSinceMs, ifUnmodifiedSinceMs } = conditions;
-  const matches = (etags: readonly string[]): boolean => etags.includes("*") || etags.includes(etag);
-  const modifiedMs = Math.floor(modifiedAtMs / 1000) * 1000;
-  if (ifMatch !== undefined ? !matches(ifMatch) : modifiedMs > (ifUnmodifiedSinceMs ?? Number.POSITIVE_INFINITY)) {
-    throw new ObjectError("precondition-failed", "no match", { condition: "If-Match" });
-  }
-  if (ifNoneMatch !== undefined ? matches(ifNoneMatch) : modifiedMs <= (ifModifiedSinceMs ?? -1)) {
-    throw new ObjectError("not-modified", "not modified", { etag, modifiedAtMs });
-  }
-}
-
-function requireConditions({ ifMatch, ifNoneMatch }: WriteConditions, current: StoredObject | undefined): void {
-  if (ifNoneMatch === "*" && current !== undefined) {
-    throw new ObjectError("precondition-failed", "exists", { condition: "If-None-Match" });
-  }
-  if (ifMatch === undefined) return;
-  if (current === undefined) throw new ObjectError("no-such-key", "no such key");
-  if (ifMatch !== "*" && ifMatch !== current.info.etag) {
-    throw new ObjectError("precondition-failed", "another ETag", { condition: "If-Match" });
-  }
-}
-
-/** Keys and common prefixes in order of their UTF-8. */
-function rollUp(keys: readonly string[], prefix: string, delimiter: string): { name: string; common: boolean }[] {
-  const names = new Map<string, boolean>();
-  for (const key of keys) {
-    if (!key.startsWith(prefix)) continue;
-    const at = delimiter === "" ? -1 : key.indexOf(delimiter, prefix.length);
-    if (at < 0) names.set(key, false);
-    else names.set(key.slice(0, at + delimiter.length), true);
-  }
-  return [...names]
-    .map(([name, common]) => ({ name, common }))
-    .sort((a, b) => Buffer.compare(Buffer.from(a.name), Buffer.from(b.name)));
-}
-
-function requireFound<T>(value: T | undefined): T {
-  if (value === undefined) throw new Error("a listed name is not there");
-  return value;
 }

@@ -49,9 +49,10 @@ export function signRequest(keys: SigningKeyPair, request: RequestToSign): Signe
     request.payload,
   ].join("\n");
   const key = signingKey(keys, amzDate.slice(0, 8));
-  const signature = hmac(key, ["AWS4-HMAC-SHA256", amzDate, scope, hash("sha256", canonical)].join("\n")).toString(
-    "hex",
-  );
+  const signature = hmac(
+    key,
+    ["AWS4-HMAC-SHA256", amzDate, scope, hash("sha256", Buffer.from(canonical, "latin1"))].join("\n"),
+  ).toString("hex");
   const authorization = `AWS4-HMAC-SHA256 Credential=${keys.accessKeyId}/${scope}, SignedHeaders=${names.join(";")}, Signature=${signature}`;
   return {
     headers: { ...headers, authorization },

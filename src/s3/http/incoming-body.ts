@@ -108,6 +108,11 @@ export class IncomingBody {
     }
   }
 
+  /** Has what is left read and forgotten, however much it is, while other things go on. */
+  drop(): void {
+    this.#options.request.resume();
+  }
+
   /** Reads what is left and forgets it, up to a number of bytes. */
   async discard(bytesMax: number): Promise<void> {
     const { request } = this.#options;

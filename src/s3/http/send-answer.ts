@@ -50,8 +50,9 @@ async function send(outgoing: Outgoing, answer: Answer): Promise<void> {
   else if (content !== undefined) outgoing.onSent(Buffer.byteLength(content));
   const text = typeof content === "string" ? content : "";
   if (reusable || body.complete || body.stalled) {
-    // Node.js reads and drops what is left of a body, so that the next request can be found.
     response.end(text);
+    // Else the next request would not be found behind it. Node.js does this only for bodies that nobody began to read.
+    if (reusable) body.drop();
     return;
   }
   // The client has the whole answer now, and a while to take it before the connection is closed under its hands.

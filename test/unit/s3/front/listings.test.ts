@@ -241,19 +241,7 @@ describe("keys in listings", () => {
           front.service.clear();
           const principal = { id: "root", displayName: "" };
           await front.service.createBucket({ principal, bucket: Bucket, location: "" });
-          const objects = front.service.buckets.get(Bucket)?.objects;
-          for (const each of keys) {
-            const info = {
-              key: each,
-              size: 0,
-              etag: "e",
-              modifiedAtMs: 0,
-              headers: [],
-              metadata: [],
-              storageClass: "STANDARD",
-            };
-            objects?.set(each, { info: { ...info, owner: principal }, bytes: Buffer.alloc(0) });
-          }
+          for (const each of keys) front.service.place(Bucket, each, Buffer.alloc(0));
           const seen: string[] = [];
           for (let token = ""; ; ) {
             const page = xmlOf(await front.send({ target: `/bucket?list-type=2&max-keys=${pageSize}${token}` }));

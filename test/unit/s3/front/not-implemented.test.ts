@@ -79,6 +79,8 @@ describe("headers that ask for more", () => {
     ["x-amz-website-redirect-location", "/other"],
     ["x-amz-write-offset-bytes", "0"],
     ["x-amz-bucket-object-lock-enabled", "true"],
+    ["x-amz-if-match-size", "1"],
+    ["x-amz-if-match-last-modified-time", "Fri, 01 Jan 2027 00:00:00 GMT"],
     ["x-amz-object-ownership", "ObjectWriter"],
     ["x-amz-tagging-directive", "REPLACE"],
   ];

@@ -1,0 +1,159 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import type { Server } from "node:http";
+import { test } from "node:test";
+import { problemSchema } from "../../../src/admin/api-types.ts";
+import { createAdminServer } from "../../../src/admin/server.ts";
+import { type LogFields, type Logger, silentLogger } from "../../../src/observability/logger.ts";
+import { createMetrics } from "../../../src/observability/metrics.ts";
+import { Secret } from "../../../src/shared/secret.ts";
+import { adminContext } from "../../support/admin-context.ts";
+import { patternBytes } from "../../support/blobs.ts";
+import type { InMemoryGateway } from "../../support/in-memory-gateway.ts";
+import type { ObjectClient } from "../../support/object-client.ts";
+import { openBox } from "../../support/open-box.ts";
+
+const KEY = "the-key-of-this-test";
+
+class AdminServer implements AsyncDisposable {
+  readonly gateway: InMemoryGateway;
+  readonly client: ObjectClient;
+  readonly errors: LogFields[] = [];
+  draining = false;
+  readonly #server: Server;
+
+  constructor(gateway: InMemoryGateway, client: ObjectClient) {
+    this.gateway = gateway;
+    this.client = client;
+    const logger: Logger = { ...silentLogger, error: (fields) => void this.errors.push(fields) };
+    this.#server = createAdminServer({
+      ...adminContext(gateway),
+      apiKey: new Secret(KEY),
+      metrics: createMetrics({ version: "1.2.3", processMetrics: false }),
+      version: "1.2.3",
+      logger,
+      draining: () => this.draining,
+    });
+  }
+
+  async listen(): Promise<this> {
+    this.#server.listen(0, "127.0.0.1");
+    await once(this.#server, "listening");
+    return this;
+  }
+
+  fetch(path: string, init: RequestInit = {}): Promise<Response> {
+    const address = this.#server.address();
+    assert.ok(typeof address === "object" && address !== null);
+    return fetch(`http://127.0.0.1:${address.port}${path}`, init);
+  }
+
+  /** With the key. */
+  ask(path: string, init: RequestInit = {}): Promise<Response> {
+    return this.fetch(path, { ...init, headers: { "X-API-Key": KEY } });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#server.closeAllConnections();
+    this.#server.close();
+    await once(this.#server, "close");
+  }
+}
+
+async function openServer(): Promise<AdminServer> {
+  const { gateway, client } = await openBox();
+  return new AdminServer(gateway, client).listen();
+}
+
+/** Fails unless the answer is a problem of this status, as RFC 9457 has it. */
+async function assertProblem(response: Response, status: number): Promise<string> {
+  assert.equal(response.status, status);
+  assert.match(response.headers.get("content-type") ?? "", /^application\/problem\+json/);
+  const problem = problemSchema.parse(await response.json());
+  assert.equal(problem.status, status);
+  assert.equal(problem.type, "about:blank");
+  return problem.detail ?? "";
+}
+
+test("health, readiness, metrics and the API's description want no key", async () => {
+  await using server = await openServer();
+  assert.deepEqual(await (await server.fetch("/healthz")).json(), { status: "ok" });
+  const ready = await server.fetch("/readyz");
+  assert.deepEqual([ready.status, await ready.json()], [200, { status: "ok", reasons: [] }]);
+  const metrics = await server.fetch("/metrics");
+  assert.match(metrics.headers.get("content-type") ?? "", /^text\/plain/);
+  assert.match(await metrics.text(), /bulkhead_build_info\{version="1.2.3"\} 1/);
+  assert.equal((await server.fetch("/openapi.json")).status, 200);
+});
+
+test("a gateway on its way down is alive and not ready", async () => {
+  await using server = await openServer();
+  server.draining = true;
+  assert.equal((await server.fetch("/readyz")).status, 503);
+  assert.equal((await server.fetch("/healthz")).status, 200);
+});
+
+test("everything under /api wants the key: without one it is 401, with another 403, whatever the path", async () => {
+  await using server = await openServer();
+  for (const path of ["/api/v1/storage/cluster/status", "/api/v1/objects/box/a", "/api/nothing", "/api"]) {
+    await assertProblem(await server.fetch(path), 401);
+    for (const key of ["wrong", `${KEY} `.slice(1), `${KEY}x`, ""]) {
+      const response = await server.fetch(path, { headers: { "X-API-Key": key } });
+      assert.ok(response.status === 403 || (key === "" && response.status === 401), `${path} with "${key}"`);
+    }
+  }
+  assert.equal((await server.ask("/api/v1/storage/cluster/status")).status, 200);
+});
+
+test("the views of the cluster are served as JSON", async () => {
+  await using server = await openServer();
+  await server.client.put("box/a", patternBytes(1_000, 1));
+  for (const [path, property] of [
+    ["/api/v1/storage/cluster/status", "cluster_healthy"],
+    ["/api/v1/storage/cluster/workers", "workers"],
+    ["/api/v1/storage/cluster/domains", "domains"],
+    ["/api/v1/storage/cluster/replication", "missing"],
+    ["/api/v1/objects/box/a", "versions"],
+  ] as const) {
+    const response = await server.ask(path);
+    assert.equal(response.status, 200);
+    assert.match(response.headers.get("content-type") ?? "", /^application\/json/);
+    assert.ok(property in Object(await response.json()), path);
+  }
+});
+
+test("an object's key is taken from the path as it is", async () => {
+  await using server = await openServer();
+  for (const key of ["a/b", "a//b", "a/../b", "ü %/?#"]) {
+    await server.client.put(`box/${key}`, patternBytes(10, 1));
+    const response = await server.ask(`/api/v1/objects/box/${encodeURIComponent(key)}?offset=5`);
+    const found: unknown = await response.json();
+    assert.equal(Object(found).key, key);
+  }
+});
+
+test("what is not there, or not a call, is a problem", async () => {
+  await using server = await openServer();
+  await assertProblem(await server.ask("/api/v1/objects/box/absent"), 404);
+  await assertProblem(await server.ask("/api/v1/objects/box"), 400);
+  await assertProblem(await server.ask("/api/v1/objects/box/a%ff"), 400);
+  await assertProblem(await server.ask("/api/v1/nothing"), 404);
+  await assertProblem(await server.fetch("/nothing"), 404);
+  await assertProblem(await server.ask("/api/v1/objects/box/a", { method: "DELETE" }), 405);
+  await assertProblem(await server.ask("/api/v1/storage/cluster/status", { method: "POST" }), 404);
+});
+
+test("a call that fails here is a problem that says nothing of why, and the log does", async () => {
+  await using server = await openServer();
+  const cause = new Error("a secret detail");
+  server.gateway.kv.hooks.list = () => Promise.reject(cause);
+  const detail = await assertProblem(await server.ask("/api/v1/storage/cluster/status"), 500);
+  assert.ok(!detail.includes("secret"));
+  assert.deepEqual(server.errors, [{ err: cause, path: "/api/v1/storage/cluster/status" }]);
+});
+
+test("answers tell nothing of what they are made with", async () => {
+  await using server = await openServer();
+  const { headers } = await server.fetch("/healthz");
+  assert.deepEqual([headers.get("x-powered-by"), headers.get("etag")], [null, null]);
+});

@@ -1,0 +1,239 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { type Catalog, openCatalog } from "../../../src/catalog/catalog.ts";
+import { nodeKey, topologyKey } from "../../../src/catalog/keys.ts";
+import { CatalogError } from "../../../src/catalog/kv.ts";
+import { memoryKv } from "../../../src/catalog/memory/memory-kv.ts";
+import {
+  applyConfiguration,
+  type ConfiguredNode,
+  type ConfiguredTopology,
+  loadTopology,
+  recordAdmission,
+  type StoredTopology,
+} from "../../../src/cluster/topology-store.ts";
+import type { TopologyNode } from "../../../src/placement/topology.ts";
+import { type IdSource, idSource } from "../../../src/shared/ids.ts";
+import { seededRandom } from "../../../src/shared/random.ts";
+import { HookedKv, type KvHooks } from "../../support/hooked-kv.ts";
+import { ManualClock } from "../../support/manual-clock.ts";
+import { domainOf, policyOf, standbyDomain } from "../placement/topologies.ts";
+
+interface Store {
+  readonly catalog: Catalog;
+  readonly kv: HookedKv;
+  readonly ids: IdSource;
+  readonly apply: (nodes: readonly ConfiguredNode[], change?: Partial<ConfiguredTopology>) => Promise<StoredTopology>;
+}
+
+async function openStore(): Promise<Store> {
+  const clock = new ManualClock();
+  const kv = new HookedKv(memoryKv());
+  const ids = idSource(clock, seededRandom(1));
+  const catalog = await openCatalog(kv, { clock, ids, host: "test", pid: 1 });
+  return {
+    catalog,
+    kv,
+    ids,
+    apply: (nodes, change = {}) =>
+      applyConfiguration(
+        catalog,
+        {
+          domains: [domainOf("d0"), domainOf("d1"), standbyDomain],
+          nodes,
+          virtualNodesPerNode: 16,
+          replication: policyOf(2),
+          ...change,
+        },
+        ids,
+      ),
+  };
+}
+
+function configured(name: string, change: Partial<ConfiguredNode> = {}): ConfiguredNode {
+  return {
+    name,
+    domain: "d0",
+    weight: 100,
+    acceptsWrites: true,
+    physicalStorageId: name,
+    host: `host of ${name}`,
+    diskType: "ssd",
+    ...change,
+  };
+}
+
+function named({ topology }: StoredTopology, name: string): TopologyNode {
+  return topology.nodes.find((node) => node.name === name) ?? assert.fail(`there is no node ${name}`);
+}
+
+test("a catalog that has none gets the configuration's topology in its first epoch", async () => {
+  const { apply, kv, catalog } = await openStore();
+  assert.equal(await loadTopology(kv), undefined);
+  const rack = { rack: "r1", domain: "standby", weight: 0, acceptsWrites: false, diskType: "nvme" as const };
+  const stored = await apply([configured("a"), configured("b", rack)]);
+  assert.equal(stored.topology.epoch, 1);
+  assert.deepEqual(
+    stored.topology.domains.map(({ name }) => name),
+    ["d0", "d1", "standby"],
+  );
+  const { uuid, writeGeneration, ...rest } = named(stored, "b");
+  assert.match(uuid, /^[0-9a-f]{32}$/);
+  assert.equal(writeGeneration, (await catalog.kv.get(nodeKey(uuid)))?.version);
+  assert.deepEqual(rest, { ...configured("b", rack), homeDomain: "standby" });
+  assert.deepEqual([stored.records.get(uuid)?.admitted, stored.records.get(uuid)?.configured], [false, true]);
+  assert.deepEqual(await loadTopology(kv), stored);
+});
+
+test("the same configuration changes nothing, in whatever order it names the nodes", async () => {
+  const { apply, kv } = await openStore();
+  const first = await apply([configured("a"), configured("b")]);
+  let commits = 0;
+  kv.hooks.commit = (_, pass) => {
+    commits++;
+    return pass();
+  };
+  assert.deepEqual(await apply([configured("b"), configured("a")]), first);
+  assert.equal(commits, 0);
+});
+
+test("a node that changed gets a new epoch and a write generation of its own, the others keep theirs", async () => {
+  const { apply } = await openStore();
+  const before = await apply([configured("a"), configured("b")]);
+  for (const change of [
+    { weight: 50 },
+    { acceptsWrites: false },
+    { rack: "r2" },
+    { host: "elsewhere" },
+    { physicalStorageId: "s" },
+    { diskType: "hdd" as const },
+    { domain: "d1" },
+  ]) {
+    const { apply: applyTo } = await openStore();
+    const [first, after] = [
+      await applyTo([configured("a"), configured("b")]),
+      await applyTo([configured("a", change), configured("b")]),
+    ];
+    assert.equal(after.topology.epoch, 2);
+    assert.equal(named(after, "a").uuid, named(first, "a").uuid);
+    assert.ok(named(after, "a").writeGeneration > named(first, "a").writeGeneration);
+    assert.equal(named(after, "b").writeGeneration, named(first, "b").writeGeneration);
+    const { uuid: _uuid, writeGeneration: _generation, homeDomain, ...rest } = named(after, "a");
+    assert.deepEqual([rest, homeDomain], [configured("a", change), rest.domain]);
+  }
+  assert.equal(before.topology.epoch, 1);
+});
+
+test("a change of the policy, the domains or the rings is a new epoch, and touches no node", async () => {
+  for (const change of [
+    { replication: policyOf(2, { quorum: 1 }) },
+    { domains: [domainOf("d1"), domainOf("d0")] },
+    { virtualNodesPerNode: 32 },
+  ]) {
+    const { apply } = await openStore();
+    const before = await apply([configured("a")]);
+    const after = await apply([configured("a")], change);
+    assert.equal(after.topology.epoch, 2);
+    assert.deepEqual(after.topology.nodes, before.topology.nodes);
+    assert.deepEqual({ ...after.topology, ...change, epoch: 2 }, after.topology);
+  }
+});
+
+test("a node that is not named any more takes no writes and keeps its record, and is the same when it is named again", async () => {
+  const { apply, catalog } = await openStore();
+  const before = await apply([configured("a"), configured("b")]);
+  const { uuid } = named(before, "b");
+  await recordAdmission(catalog, uuid);
+  const without = await apply([configured("a")]);
+  assert.equal(without.topology.epoch, 2);
+  assert.equal(named(without, "b").acceptsWrites, false);
+  assert.deepEqual([without.records.get(uuid)?.configured, without.records.get(uuid)?.admitted], [false, true]);
+  assert.deepEqual(await apply([configured("a")]), without);
+  const again = await apply([configured("b"), configured("a")]);
+  assert.equal(named(again, "b").uuid, uuid);
+  assert.equal(named(again, "b").acceptsWrites, true);
+  assert.ok(named(again, "b").writeGeneration > named(before, "b").writeGeneration);
+  assert.equal(again.records.get(uuid)?.admitted, true);
+});
+
+test("after any configurations the topology is the last one's, and no node was forgotten or renamed", async () => {
+  const aNode = fc.record({
+    name: fc.constantFrom("a", "b", "c", "d"),
+    weight: fc.constantFrom(50, 100),
+    domain: fc.constantFrom("d0", "d1"),
+  });
+  const someNodes = fc.uniqueArray(aNode, { selector: ({ name }) => name, maxLength: 4 });
+  await fc.assert(
+    fc.asyncProperty(fc.array(someNodes, { minLength: 1, maxLength: 6 }), async (configurations) => {
+      const { apply } = await openStore();
+      const uuids = new Map<string, string>();
+      let epoch = 0;
+      for (const nodes of configurations) {
+        const stored = await apply(nodes.map(({ name, ...change }) => configured(name, change)));
+        assert.ok(stored.topology.epoch >= epoch);
+        epoch = stored.topology.epoch;
+        for (const { name, uuid } of stored.topology.nodes) {
+          assert.equal(uuids.get(name) ?? uuid, uuid);
+          uuids.set(name, uuid);
+        }
+        assert.equal(stored.topology.nodes.length, uuids.size);
+        for (const node of stored.topology.nodes) {
+          const asked = nodes.find(({ name }) => name === node.name);
+          assert.equal(node.acceptsWrites, asked !== undefined);
+          if (asked !== undefined) assert.deepEqual([node.weight, node.domain], [asked.weight, asked.domain]);
+        }
+      }
+    }),
+    { numRuns: 60 },
+  );
+});
+
+test("a topology that another process changed meanwhile is looked at again, and given up when it keeps changing", async () => {
+  const { apply, kv } = await openStore();
+  await apply([configured("a")]);
+  let intrusions = 1;
+  const intrude: NonNullable<KvHooks["commit"]> = async (_, pass) => {
+    if (intrusions-- > 0) {
+      kv.hooks = {};
+      const entry = (await kv.get(topologyKey())) ?? assert.fail();
+      await kv.atomic().set(entry.key, entry.value).commit();
+      kv.hooks = { commit: intrude };
+    }
+    return pass();
+  };
+  kv.hooks = { commit: intrude };
+  assert.equal((await apply([configured("a"), configured("b")])).topology.epoch, 2);
+  intrusions = Number.POSITIVE_INFINITY;
+  await assert.rejects(
+    apply([configured("a")]),
+    (error) => error instanceof CatalogError && error.kind === "unavailable",
+  );
+});
+
+test("an admission is recorded once, under a new write generation, and on what the record is then", async () => {
+  const { apply, catalog, kv } = await openStore();
+  const before = await apply([configured("a")]);
+  const { uuid, writeGeneration } = named(before, "a");
+  const generation = await recordAdmission(catalog, uuid);
+  assert.ok(generation !== undefined && generation > writeGeneration);
+  assert.equal(await recordAdmission(catalog, uuid), generation);
+  const after = (await loadTopology(kv)) ?? assert.fail();
+  assert.equal(named(after, "a").writeGeneration, generation);
+  assert.equal(after.records.get(uuid)?.admitted, true);
+  assert.equal(after.topology.epoch, before.topology.epoch);
+  assert.equal(await recordAdmission(catalog, "9".repeat(32)), undefined);
+});
+
+test("an admission that meets a change of the node is not recorded", async () => {
+  const { apply, catalog, kv } = await openStore();
+  const { uuid } = named(await apply([configured("a")]), "a");
+  kv.hooks.commit = async (_, pass) => {
+    kv.hooks = {};
+    await apply([configured("a", { weight: 1 })]);
+    return pass();
+  };
+  assert.equal(await recordAdmission(catalog, uuid), undefined);
+  const stored = (await loadTopology(kv)) ?? assert.fail();
+  assert.deepEqual([stored.records.get(uuid)?.admitted, named(stored, "a").weight], [false, 1]);
+});
