@@ -27,7 +27,7 @@ export async function assertReadsFail(
   await assertCode(client.head(path, request), code);
 }
 
-/** A value that changes once: what to do the first time and never again. */
+/** The action the first time that it is called, nothing from then on. */
 export function once(action: () => Promise<void>): () => Promise<void> {
   let done = false;
   return async () => {

@@ -75,7 +75,7 @@ export const storageSettings = z.strictObject({
     .prefault({}),
   write: z
     .strictObject({
-      segmentSize: size("1MiB", "512MiB")
+      segmentSize: size("4MiB", "512MiB")
         .prefault("64MiB")
         .register(settingNotes, { meaning: "larger objects are cut in segments of this size, each placed on its own" }),
       stallTimeout: duration("100ms", "10min")

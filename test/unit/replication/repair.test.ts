@@ -11,14 +11,14 @@ import { blobOf, changeSlot, copyCount, copyIn, rot, slotsOf } from "../../suppo
 const BYTES = Buffer.from(patternBytes(600_000, 1));
 const MINUTE_MS = 60_000;
 
-/** An object in three domains whose slots 1, 2 and 3 are in d0, d1 and d2. */
+/** An object whose slots 0, 1 and 2 are in the domains d0, d1 and d2. */
 async function openWithObject(): Promise<Box> {
   const box = await openBox({ domains: 3, nodesPerDomain: 2, policy: { domainChoice: "priority" } });
   await box.client.put("box/a", BYTES);
   return box;
 }
 
-/** Takes the copy of slot 2 off the record, as if it had never been made. */
+/** Takes the copy of a slot off the record and its node, as if it had never been made. */
 async function loseSlot(gateway: InMemoryGateway, key = "a", slot = 1): Promise<void> {
   const { node, location } = await copyIn(gateway, key, slot);
   await changeSlot(gateway, key, slot, ({ domain }) => ({ state: "missing", domain }));
