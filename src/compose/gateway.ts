@@ -1,7 +1,7 @@
 /**
  * The whole gateway: opens what it needs from the bottom up, listens, and closes from the top down.
  */
-import { access, constants, mkdir } from "node:fs/promises";
+import { access, constants } from "node:fs/promises";
 import type { Server } from "node:http";
 import { hostname } from "node:os";
 import { join, resolve } from "node:path";
@@ -15,6 +15,7 @@ import { rootCredentials } from "../s3/credentials.ts";
 import { createS3Server } from "../s3/server.ts";
 import { loadChecksums } from "../shared/checksums.ts";
 import { systemClock } from "../shared/clock.ts";
+import { makeFolder } from "../shared/make-folder.ts";
 import { lockFolder } from "../shared/process-lock.ts";
 import { systemRandom } from "../shared/random.ts";
 import { type GatewayKeys, loadKeys } from "./key-files.ts";
@@ -162,7 +163,7 @@ function listenAddresses({ server }: Config): [name: string, address: ListenAddr
 
 async function claimDataFolder(dataDir: string): Promise<AsyncDisposable> {
   await startStep(`server.dataDir: the data folder ${dataDir} cannot be used`, async () => {
-    await mkdir(dataDir, { recursive: true, mode: 0o700 });
+    await makeFolder(dataDir, 0o700);
     await access(dataDir, constants.R_OK | constants.W_OK | constants.X_OK);
   });
   return startStep(`server.dataDir: the data folder ${dataDir} cannot be claimed`, () => lockFolder(dataDir));
