@@ -6,7 +6,7 @@ import type { Id } from "../../shared/ids.ts";
 import { idBytes } from "../../shared/ids.ts";
 import { type Location, locationFields, readLocation } from "./blob.ts";
 import { decodeRecord, encodeRecord, type Field } from "./codec.ts";
-import type { Extent } from "./manifest.ts";
+import { type Extent, extentFields, readExtent } from "./manifest.ts";
 
 export type Dying =
   /** Copies to be deleted from their nodes: of a blob that died, or that a repair replaced. */
@@ -33,11 +33,7 @@ function dyingFields(dying: Dying): Field[] {
     case "copies":
       return [DYING_COPIES, idBytes(dying.blobId), dying.copies.map(locationFields)];
     case "part":
-      return [
-        DYING_PART,
-        idBytes(dying.partId),
-        dying.extents.map((extent) => [idBytes(extent.blobId), extent.offset, extent.length]),
-      ];
+      return [DYING_PART, idBytes(dying.partId), dying.extents.map(extentFields)];
     case "manifest":
       return [DYING_MANIFEST, idBytes(dying.manifestId)];
     case "bucket":
@@ -55,7 +51,7 @@ export function decodeDying(value: Uint8Array): Dying {
       return {
         kind: "part",
         partId: reader.id(),
-        extents: reader.list((extent) => ({ blobId: extent.id(), offset: extent.int(), length: extent.int() })),
+        extents: reader.list(readExtent),
       };
     case DYING_MANIFEST:
       return { kind: "manifest", manifestId: reader.id() };

@@ -5,7 +5,7 @@
  */
 import type { Id } from "../../shared/ids.ts";
 import { idBytes } from "../../shared/ids.ts";
-import { decodeRecord, encodeRecord, type RecordReader } from "./codec.ts";
+import { decodeRecord, encodeRecord, type Field, type RecordReader } from "./codec.ts";
 
 /** A run of consecutive part numbers whose parts have one size; most uploads need two runs. */
 export interface PartRun {
@@ -82,7 +82,7 @@ export function encodePart(part: Part): Buffer {
     part.modifiedAtMs,
     Buffer.from(part.etag, "hex"),
     part.checksum === undefined ? null : Buffer.from(part.checksum, "base64"),
-    part.extents.map((extent) => [idBytes(extent.blobId), extent.offset, extent.length]),
+    part.extents.map(extentFields),
   ]);
 }
 
@@ -106,6 +106,10 @@ export function decodePart(value: Uint8Array): Part {
   };
 }
 
-function readExtent(reader: RecordReader): Extent {
+export function extentFields({ blobId, offset, length }: Extent): Field[] {
+  return [idBytes(blobId), offset, length];
+}
+
+export function readExtent(reader: RecordReader): Extent {
   return { blobId: reader.id(), offset: reader.int(), length: reader.int() };
 }
