@@ -11,6 +11,7 @@ import {
   decodeBlob,
   encodeBlob,
   isReadable,
+  isSamePlace,
   type Location,
   type Slot,
   wantsRepair,
@@ -156,9 +157,8 @@ export function changeSlots(
     setRepair(atomic, after, number, { ...entry, ...postponed?.get(number), home });
   });
 
-  const kept = new Set(slots.flatMap((slot) => (slot.location === undefined ? [] : [placeOf(slot.location)])));
   const replaced = before.slots.flatMap(({ location }) =>
-    location === undefined || kept.has(placeOf(location)) ? [] : [location],
+    location === undefined || slots.some((slot) => isSamePlace(slot.location, location)) ? [] : [location],
   );
   if (replaced.length > 0) {
     const dying = encodeDying({ kind: "copies", blobId: before.blobId, copies: replaced });
@@ -167,9 +167,7 @@ export function changeSlots(
 }
 
 function isSameWork(before: Slot | undefined, after: Slot): boolean {
-  if (before?.state !== after.state) return false;
-  const [from, to] = [before.location, after.location];
-  return from === undefined || to === undefined ? from === to : placeOf(from) === placeOf(to);
+  return before?.state === after.state && isSamePlace(before.location, after.location);
 }
 
 /** Copies that are on record as good; how urgently the others are wanted. */
@@ -181,10 +179,6 @@ function encodeLocated(located: LocatedBlob, blob: Blob): Buffer {
   const { holder } = located;
   if (holder === undefined) return encodeBlob(blob);
   return encodeVersion({ ...holder, content: { kind: "inline", blob } });
-}
-
-function placeOf(location: Location): string {
-  return `${location.nodeUuid}/${location.key}`;
 }
 
 function newRepair(timing: RepairTiming): Omit<RepairEntry, "home"> {

@@ -3,6 +3,7 @@
  * commit of the process is made.
  */
 
+import { SESSION_MAX } from "../nodes/copy-key.ts";
 import type { Clock } from "../shared/clock.ts";
 import type { Id, IdSource } from "../shared/ids.ts";
 import { clusterKey, sessionKey, sessionsRange } from "./keys.ts";
@@ -23,7 +24,6 @@ import {
   encodeSession,
   type Session,
 } from "./records/cluster.ts";
-import { SESSION_MAX } from "./records/copy-key.ts";
 import { unpack } from "./tuple.ts";
 
 /** Entries that a walk reads at a time. */

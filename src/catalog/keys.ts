@@ -2,10 +2,11 @@
  * Every key of the catalog, in one place. The first element names the kind of record; buckets and blobs come next,
  * so that ranges split cleanly where a distributed engine lies underneath.
  */
+
+import { copyKeyBytes, copyKeyFromBytes } from "../nodes/copy-key.ts";
 import type { CopyKey } from "../nodes/storage-node.ts";
 import { type Id, idBytes, idFromBytes } from "../shared/ids.ts";
 import type { KvKey, KvRange } from "./kv.ts";
-import { copyKeyBytes, copyKeyFromBytes } from "./records/copy-key.ts";
 import { pack, prefixRange, stringPrefixRange, unpack } from "./tuple.ts";
 
 export const clusterKey = (): KvKey => pack(["cluster"]);

@@ -15,7 +15,7 @@ import {
   RUNS_PER_PAGE,
 } from "../catalog/records/manifest.ts";
 import type { Content } from "../catalog/records/version.ts";
-import { NotEnoughCopiesError, type WrittenBlob } from "../replication/write/blob-writer.ts";
+import { NotEnoughCopiesError, type WrittenBlob } from "../replication/write/blob-write-types.ts";
 import { ByteReader, StreamTooLongError, StreamTooShortError } from "../shared/byte-reader.ts";
 import type { Id } from "../shared/ids.ts";
 import { type Body, ObjectError } from "./api.ts";

@@ -16,8 +16,8 @@ import {
   NotEnoughCopiesError,
   type WriteDeps,
   type WrittenBlob,
-  writeBlob,
-} from "./write/blob-writer.ts";
+} from "./write/blob-write-types.ts";
+import { writeBlob } from "./write/blob-writer.ts";
 import { followStragglers } from "./write/stragglers.ts";
 
 export interface BlobStore {

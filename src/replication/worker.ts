@@ -76,8 +76,14 @@ export class Worker implements AsyncDisposable {
   }
 }
 
-/** Runs a task on every item, at most `concurrency` at a time, until the signal aborts or one fails. Rejects with
- * the first failure, after the tasks under way have ended. */
+/** Failures of one run after which no further item is begun: then it is not the items that are bad. */
+const FAILURES_MAX = 100;
+
+/**
+ * Runs a task on every item, at most `concurrency` at a time, until the signal aborts. One that fails keeps nobody from
+ * the others, up to FAILURES_MAX.
+ * @throws after the tasks under way have ended: what the items threw; the failure of a task, or an AggregateError
+ */
 export async function forEachConcurrently<T>(
   items: AsyncIterable<T>,
   concurrency: number,
@@ -85,13 +91,13 @@ export async function forEachConcurrently<T>(
   task: (item: T) => Promise<void>,
 ): Promise<void> {
   const running = new Set<Promise<void>>();
-  let failure: { readonly thrown: unknown } | undefined;
+  const failures: unknown[] = [];
   try {
     for await (const item of items) {
-      if (signal.aborted || failure !== undefined) break;
+      if (signal.aborted || failures.length >= FAILURES_MAX) break;
       const one = task(item)
         .catch((thrown: unknown) => {
-          failure ??= { thrown };
+          failures.push(thrown);
         })
         .finally(() => running.delete(one));
       running.add(one);
@@ -100,5 +106,6 @@ export async function forEachConcurrently<T>(
   } finally {
     await Promise.all(running);
   }
-  if (failure !== undefined) throw failure.thrown;
+  if (failures.length === 1) throw failures[0];
+  if (failures.length > 1) throw new AggregateError(failures, `${failures.length} items failed`);
 }

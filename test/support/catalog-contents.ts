@@ -5,12 +5,12 @@ import { walk } from "../../src/catalog/catalog.ts";
 import { type Kv, readCounters } from "../../src/catalog/kv.ts";
 import { type Blob, decodeBlob } from "../../src/catalog/records/blob.ts";
 import { decodeBucket } from "../../src/catalog/records/bucket.ts";
-import { copyKeyFromBytes } from "../../src/catalog/records/copy-key.ts";
 import { type Dying, decodeDying } from "../../src/catalog/records/dying.ts";
 import { decodeManifestPage, decodePart, type Part } from "../../src/catalog/records/manifest.ts";
 import { decodeUpload } from "../../src/catalog/records/upload.ts";
 import { decodeVersion, type Version } from "../../src/catalog/records/version.ts";
 import { type TupleElement, unpack } from "../../src/catalog/tuple.ts";
+import { copyKeyFromBytes } from "../../src/nodes/copy-key.ts";
 import { type Id, idFromBytes } from "../../src/shared/ids.ts";
 
 /** The catalog's records, by kind. Names are as the audit prints them. */

@@ -14,7 +14,7 @@ import { OpenReads } from "../../src/replication/reclaim/open-reads.ts";
 import { OrphanCollector } from "../../src/replication/reclaim/orphan-collector.ts";
 import { Repairer } from "../../src/replication/repair/repairer.ts";
 import { createSlotLedger, type SlotLedger } from "../../src/replication/slot-ledger.ts";
-import type { Acknowledgement, WriteLimits } from "../../src/replication/write/blob-writer.ts";
+import type { Acknowledgement, WriteLimits } from "../../src/replication/write/blob-write-types.ts";
 import { loadChecksums } from "../../src/shared/checksums.ts";
 import type { Clock } from "../../src/shared/clock.ts";
 import { idSource } from "../../src/shared/ids.ts";

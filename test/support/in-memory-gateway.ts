@@ -13,7 +13,7 @@ import type { ObjectService } from "../../src/objects/api.ts";
 import { createPlacement } from "../../src/placement/placement.ts";
 import type { ReplicationPolicy } from "../../src/placement/topology.ts";
 import { carryOutPendingDeletes } from "../../src/replication/reclaim/pending-deletes.ts";
-import type { WriteLimits } from "../../src/replication/write/blob-writer.ts";
+import type { WriteLimits } from "../../src/replication/write/blob-write-types.ts";
 import { type Id, idSource } from "../../src/shared/ids.ts";
 import { type Random, seededRandom } from "../../src/shared/random.ts";
 import { domainOf, policyOf, quickHasher, standbyDomain } from "../unit/placement/topologies.ts";

@@ -2,8 +2,9 @@
 import assert from "node:assert/strict";
 import { open, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { copyKeyBytes } from "../../src/nodes/copy-key.ts";
 import type { CopyKey } from "../../src/nodes/storage-node.ts";
-import { copyKeyToBytes, HEADER_BYTES } from "../../src/nodes/volume/layout.ts";
+import { HEADER_BYTES } from "../../src/nodes/volume/layout.ts";
 
 /** Where the key lies in a record header. */
 const KEY_AT = 44;
@@ -22,7 +23,7 @@ export interface BlobPlace {
 /** Finds a blob by the key in its record's header. */
 export async function findBlob(nodePath: string, key: CopyKey): Promise<BlobPlace> {
   for (const file of await volumeFiles(nodePath)) {
-    const at = (await readFile(file)).indexOf(copyKeyToBytes(key));
+    const at = (await readFile(file)).indexOf(copyKeyBytes(key));
     if (at !== -1) return { file, offset: at - KEY_AT + HEADER_BYTES };
   }
   assert.fail("no volume holds the key");

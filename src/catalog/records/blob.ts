@@ -3,10 +3,10 @@
  * of it; nothing else in the system does.
  */
 
+import { copyKeyBytes, copyKeyFromBytes } from "../../nodes/copy-key.ts";
 import type { CopyKey } from "../../nodes/storage-node.ts";
 import { type Id, idBytes } from "../../shared/ids.ts";
 import { decodeRecord, encodeRecord, type Field, type RecordReader } from "./codec.ts";
-import { copyKeyBytes, copyKeyFromBytes } from "./copy-key.ts";
 
 /**
  * - `ok`: the copy was verified when it was made.
@@ -41,6 +41,11 @@ export interface Blob {
   /** CRC32C of each block of BLOCK_BYTES, four bytes each, big-endian. */
   readonly blockCrcs: Uint8Array;
   readonly slots: readonly Slot[];
+}
+
+/** Whether two slots have their copies in the same place, or none both. */
+export function isSamePlace(one: Location | undefined, other: Location | undefined): boolean {
+  return one?.nodeUuid === other?.nodeUuid && one?.key === other?.key;
 }
 
 /** States whose copies may be read. */

@@ -18,6 +18,7 @@
 import { crc32c } from "../../shared/crc32c.ts";
 import { ID_BYTES, type Id, idBytes, idFromBytes } from "../../shared/ids.ts";
 import type { Random } from "../../shared/random.ts";
+import { COPY_KEY_BYTES, copyKeyBytes, copyKeyFromBytes } from "../copy-key.ts";
 import { BLOCK_BYTES, type CopyKey } from "../storage-node.ts";
 
 export const FORMAT_VERSION = 1;
@@ -38,8 +39,6 @@ export const HEADER_BYTES = 128;
 const CRC_BYTES = 4;
 const HEADER_CRC_AT = HEADER_BYTES - CRC_BYTES;
 
-/** Bytes of a copy key: its session as 32 bits, then its 16 random bytes. */
-export const COPY_KEY_BYTES = 20;
 /** A tombstone record's body is a list of copy keys, at most this many. */
 export const TOMBSTONE_KEYS_MAX = 1000;
 
@@ -156,7 +155,7 @@ export function encodeHeader(marker: Uint8Array, header: RecordHeader): Buffer {
   writeUInt64(out, header.offset, 24);
   writeUInt64(out, header.length, 32);
   out.writeUInt32BE(blockCount(header.length), 40);
-  out.set(copyKeyToBytes(header.key), 44);
+  out.set(copyKeyBytes(header.key), 44);
   out.set(idBytes(header.blobId), 64);
   // 80 to 124: zero, for later.
   out.writeUInt32BE(crc32c(out.subarray(0, HEADER_CRC_AT)), HEADER_CRC_AT);
@@ -204,18 +203,9 @@ export function decodeTrailer(header: Uint8Array, length: number, trailer: Uint8
 export const NO_KEY: CopyKey = `${"0".repeat(8)}/${"0".repeat(32)}`;
 export const NO_ID: Id = "0".repeat(32);
 
-export function copyKeyToBytes(key: CopyKey): Buffer {
-  return Buffer.from(key.slice(0, 8) + key.slice(9), "hex");
-}
-
-export function copyKeyFromBytes(bytes: Uint8Array): CopyKey {
-  const hex = Buffer.from(bytes.buffer, bytes.byteOffset, COPY_KEY_BYTES).toString("hex");
-  return `${hex.slice(0, 8)}/${hex.slice(8)}`;
-}
-
 /** The body of a tombstone record. */
 export function encodeTombstones(keys: readonly CopyKey[]): Buffer {
-  return Buffer.concat(keys.map(copyKeyToBytes));
+  return Buffer.concat(keys.map(copyKeyBytes));
 }
 
 export function decodeTombstones(body: Uint8Array): CopyKey[] {

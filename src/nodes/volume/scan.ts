@@ -3,11 +3,11 @@
  * of layout.ts tells why what it finds is what was written.
  */
 import { crc32c } from "../../shared/crc32c.ts";
+import { COPY_KEY_BYTES } from "../copy-key.ts";
 import { BLOCK_BYTES, type CopyKey } from "../storage-node.ts";
 import type { VolumeFile } from "./file-system.ts";
 import {
   ALIGN_BYTES,
-  COPY_KEY_BYTES,
   decodeHeader,
   decodeTombstones,
   decodeTrailer,

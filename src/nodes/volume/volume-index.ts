@@ -7,8 +7,9 @@
  */
 import type { Id } from "../../shared/ids.ts";
 import { idBytes, idFromBytes } from "../../shared/ids.ts";
+import { COPY_KEY_BYTES, copyKeyBytes, copyKeyFromBytes } from "../copy-key.ts";
 import type { CopyKey } from "../storage-node.ts";
-import { COPY_KEY_BYTES, copyKeyFromBytes, copyKeyToBytes, DATA_START, recordBytes } from "./layout.ts";
+import { DATA_START, recordBytes } from "./layout.ts";
 
 /** A small ordered store of bytes. Keys compare bytewise. */
 export interface IndexStore {
@@ -245,7 +246,7 @@ function listBounds(session: number | undefined, after: CopyKey | undefined): [s
 function storeKey(key: CopyKey): Buffer {
   const out = Buffer.allocUnsafe(1 + COPY_KEY_BYTES);
   out[0] = TAG_COPY;
-  out.set(copyKeyToBytes(key), 1);
+  out.set(copyKeyBytes(key), 1);
   return out;
 }
 

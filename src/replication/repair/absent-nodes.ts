@@ -7,7 +7,7 @@ import { decodeCopyEntry } from "../../catalog/blobs.ts";
 import { type Catalog, walk } from "../../catalog/catalog.ts";
 import { copiesRange, copyKeyOfIndex } from "../../catalog/keys.ts";
 import type { KvEntry } from "../../catalog/kv.ts";
-import type { Location, Slot } from "../../catalog/records/blob.ts";
+import { isSamePlace, type Location, type Slot } from "../../catalog/records/blob.ts";
 import type { Members } from "../../cluster/members.ts";
 import type { Logger } from "../../observability/logger.ts";
 import type { Id } from "../../shared/ids.ts";
@@ -64,8 +64,7 @@ export class AbsentNodes {
     const location: Location = { nodeUuid, key: copyKeyOfIndex(entry.key) };
     const outcome = await this.#deps.ledger.change(blobId, home, ({ blob }) => {
       const slot = blob.slots[number];
-      const isHere = slot?.location?.nodeUuid === nodeUuid && slot.location.key === location.key;
-      if (slot === undefined || !isHere || slot.state !== "ok") return undefined;
+      if (slot?.state !== "ok" || !isSamePlace(slot.location, location)) return undefined;
       const doubtful: Slot = { state: "unverified", domain: slot.domain, location };
       return { slots: withSlot(blob.slots, number, doubtful) };
     });

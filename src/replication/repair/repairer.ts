@@ -15,13 +15,14 @@ import { copyIndexKey, partsOfRepairKey, repairRange } from "../../catalog/keys.
 import {
   type Blob,
   isReadable,
+  isSamePlace,
   type Location,
   type Slot,
   type SlotState,
   wantsRepair,
 } from "../../catalog/records/blob.ts";
-import { newCopyKey } from "../../catalog/records/copy-key.ts";
 import type { Member, Members } from "../../cluster/members.ts";
+import { newCopyKey } from "../../nodes/copy-key.ts";
 import type { Logger } from "../../observability/logger.ts";
 import { nextCandidate } from "../../placement/constraints.ts";
 import type { Clock } from "../../shared/clock.ts";
@@ -99,7 +100,7 @@ export class Repairer {
     if (entry === undefined) return;
     const outcome = await ledger.change(blobId, decodeCopyEntry(entry.value).home, ({ blob }) => {
       const slot = blob.slots[number];
-      if (slot === undefined || !isReadable(slot) || !isAt(slot, location)) return undefined;
+      if (slot === undefined || !isReadable(slot) || !isSamePlace(slot.location, location)) return undefined;
       // Even a copy that is lost keeps its place until another one stands: the node may only show an old state of its
       // disk, and what no slot points to is deleted.
       const bad: Slot = { state: "corrupt", domain: slot.domain, location };
@@ -148,7 +149,7 @@ export class Repairer {
     const verdict = await verifyCopy(member.node, located.blob, { key: location.key, signal });
     const outcome = await ledger.change(located.blob.blobId, located.home, ({ blob }) => {
       const slot = blob.slots[number];
-      if (slot?.state !== "unverified" || !isAt(slot, location)) return undefined;
+      if (slot?.state !== "unverified" || !isSamePlace(slot.location, location)) return undefined;
       const { domain } = slot;
       const checked: Slot =
         verdict === "good"
@@ -169,7 +170,8 @@ export class Repairer {
     const outcome = await ledger.change(located.blob.blobId, located.home, ({ blob }) => {
       const slot = blob.slots[number];
       // Somebody else, a straggler say, was first.
-      if (slot === undefined || slot.state !== before.state || !isAt(slot, before.location)) return undefined;
+      if (slot === undefined || slot.state !== before.state || !isSamePlace(slot.location, before.location))
+        return undefined;
       const repaired: Slot = { state: "ok", domain: slot.domain, location, verifiedAtMs: clock.nowMs() };
       return { slots: withSlot(blob.slots, number, repaired) };
     });
@@ -218,8 +220,4 @@ export class Repairer {
       postponed: new Map([[number, { notBeforeMs: clock.nowMs() + waitMs, attempts }]]),
     }));
   }
-}
-
-function isAt(slot: Slot, location: Location | undefined): boolean {
-  return slot.location?.nodeUuid === location?.nodeUuid && slot.location?.key === location?.key;
 }

@@ -3,73 +3,25 @@
  * acknowledged *full* when every slot has its copy, *quorum* when a quorum of domains has one, and *degraded* only
  * when the other domains have no node left that takes it.
  */
-
-import type { Blob, Location, Slot } from "../../catalog/records/blob.ts";
-import { newCopyKey } from "../../catalog/records/copy-key.ts";
+import type { Blob, Slot } from "../../catalog/records/blob.ts";
 import type { Members } from "../../cluster/members.ts";
+import { newCopyKey } from "../../nodes/copy-key.ts";
 import { BLOCK_BYTES, type Block, type CopyKey, NodeError, type NodeErrorKind } from "../../nodes/storage-node.ts";
 import { type CopyKind, nextCandidate } from "../../placement/constraints.ts";
 import type { PlacementPlan } from "../../placement/plan.ts";
 import { acknowledge } from "../../placement/quorum.ts";
 import { StreamTooShortError } from "../../shared/byte-reader.ts";
-import type { Clock } from "../../shared/clock.ts";
-import type { Id, IdSource } from "../../shared/ids.ts";
-import type { Random } from "../../shared/random.ts";
-import type { BlobReader } from "../read/blob-reader.ts";
+import type { Id } from "../../shared/ids.ts";
+import { type FedTarget, waitForRoom } from "./back-pressure.ts";
+import {
+  type Acknowledgement,
+  NotEnoughCopiesError,
+  type Straggler,
+  type WriteDeps,
+  type WrittenBlob,
+} from "./blob-write-types.ts";
 import { assembleBlocks, packCrcs } from "./block-assembler.ts";
 import { TargetFeed } from "./target-feed.ts";
-
-export interface WriteLimits {
-  /** Bodies up to this are held in memory and handed to every node whole; longer ones are streamed. */
-  readonly bufferBytes: number;
-  /** A streamed target whose buffer is full for this long no longer holds the others up, where the quorum allows it. */
-  readonly lagTimeoutMs: number;
-  /** How long copies may still arrive after the acknowledgement. */
-  readonly stragglerTimeoutMs: number;
-}
-
-export interface WriteDeps {
-  readonly members: () => Members;
-  readonly reader: BlobReader;
-  readonly clusterId: Id;
-  readonly session: number;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly ids: IdSource;
-  readonly limits: WriteLimits;
-  /** Takes over copies that nothing will ever refer to; they may or may not be on their node. */
-  readonly discard: (blobId: Id, copies: readonly Location[]) => void;
-}
-
-export type Acknowledgement = "full" | "quorum" | "degraded";
-
-/** Too few nodes took the blob. Nothing that was written will be referred to. */
-export class NotEnoughCopiesError extends Error {
-  readonly causes: readonly NodeError[];
-  constructor(causes: readonly NodeError[]) {
-    super("too few nodes accepted the data");
-    this.name = "NotEnoughCopiesError";
-    this.causes = causes;
-  }
-}
-
-/** A copy that was still being written when the write was acknowledged. */
-export interface Straggler {
-  readonly slot: number;
-  readonly nodeUuid: Id;
-  readonly key: CopyKey;
-  /** Resolves to whether the copy became durable. Never rejects. */
-  readonly done: Promise<boolean>;
-  /** Gives it up. */
-  abort(): void;
-}
-
-export interface WrittenBlob {
-  /** As far as it is durable now: slots without a copy are `missing`. */
-  readonly blob: Blob;
-  readonly acknowledged: Acknowledgement;
-  readonly stragglers: readonly Straggler[];
-}
 
 /** Failures after which the node cannot hold the copy: it was not asked. */
 const NEVER_SENT: ReadonlySet<NodeErrorKind> = new Set(["busy", "refused", "invalid"]);
@@ -175,45 +127,23 @@ class BlobWrite {
   }
 
   async #stream(bytes: AsyncIterable<Uint8Array>, signal: AbortSignal | undefined): Promise<void> {
+    const { clock, limits } = this.#deps;
+    const { quorum } = this.#members.topology.replication;
     for await (const block of assembleBlocks(bytes)) {
       this.#crcs.push(block.crc32c);
-      const feeds = this.#attached();
-      if (feeds.length === 0 && !this.#slots.some((slot) => slot.state === "writing")) {
+      const targets = this.#attached();
+      if (targets.length === 0 && !this.#slots.some((slot) => slot.state === "writing")) {
         throw new NotEnoughCopiesError(this.#failures);
       }
-      await this.#makeRoom(signal);
-      for (const { feed } of feeds) feed.give(block);
+      await waitForRoom(targets, { clock, lagTimeoutMs: limits.lagTimeoutMs, quorum, signal });
+      for (const { feed } of targets) feed.give(block);
     }
     this.#expectWhole();
     for (const { feed } of this.#attached()) feed.end();
   }
 
-  /**
-   * Waits until every target that keeps the reader waiting has room, or is let go. That the caller gave up meanwhile is
-   * noticed when the lag time is over.
-   */
-  async #makeRoom(signal: AbortSignal | undefined): Promise<void> {
-    let full = this.#attached().filter(({ feed }) => feed.full);
-    while (full.length > 0) {
-      const lag = Promise.withResolvers<"lag">();
-      const timer = this.#deps.clock.startTimer(this.#deps.limits.lagTimeoutMs, () => lag.resolve("lag"));
-      const outcome = await Promise.race([Promise.all(full.map(({ feed }) => feed.room())), lag.promise]);
-      timer.stop();
-      signal?.throwIfAborted();
-      if (outcome === "lag") this.#letLaggardsGo();
-      full = this.#attached().filter(({ feed }) => feed.full);
-    }
-  }
-
-  #letLaggardsGo(): void {
-    const keepUp = this.#attached().filter(({ feed }) => !feed.full);
-    const domains = new Set(keepUp.map(({ slot }) => slot.domain));
-    if (domains.size < this.#members.topology.replication.quorum) return;
-    for (const { feed } of this.#attached()) if (feed.full) feed.detach();
-  }
-
-  #attached(): { slot: SlotWrite; feed: TargetFeed }[] {
-    return this.#slots.flatMap((slot) => (slot.copy?.feed?.attached ? [{ slot, feed: slot.copy.feed }] : []));
+  #attached(): FedTarget[] {
+    return this.#slots.flatMap(({ domain, copy }) => (copy?.feed?.attached ? [{ domain, feed: copy.feed }] : []));
   }
 
   #expectWhole(): void {

@@ -3,7 +3,7 @@ import type { Location, Slot } from "../../catalog/records/blob.ts";
 import type { Clock } from "../../shared/clock.ts";
 import type { Id } from "../../shared/ids.ts";
 import { type SlotLedger, withSlot } from "../slot-ledger.ts";
-import type { Straggler, WrittenBlob } from "./blob-writer.ts";
+import type { Straggler, WrittenBlob } from "./blob-write-types.ts";
 
 export interface StragglerDeps {
   readonly ledger: SlotLedger;

@@ -3,13 +3,12 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Principal } from "../../objects/api.ts";
-import type { RequestFacts } from "../../observability/events.ts";
 import type { Clock } from "../../shared/clock.ts";
 import type { Random } from "../../shared/random.ts";
 import type { S3ErrorCode } from "../errors.ts";
 import type { S3Operation } from "../operations.ts";
 import type { RawRequest, S3Request } from "../request.ts";
-import { CLIENT_GONE_STATUS } from "../request-log.ts";
+import { CLIENT_GONE_STATUS, type RequestFacts } from "../request-log.ts";
 import { IncomingBody } from "./incoming-body.ts";
 import type { Outgoing } from "./send-answer.ts";
 

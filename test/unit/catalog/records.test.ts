@@ -26,13 +26,6 @@ import {
 } from "../../../src/catalog/records/cluster.ts";
 import { decodeRecord, encodeRecord, RecordError } from "../../../src/catalog/records/codec.ts";
 import {
-  copyKeyBytes,
-  copyKeyFromBytes,
-  newCopyKey,
-  SESSION_MAX,
-  sessionOfCopyKey,
-} from "../../../src/catalog/records/copy-key.ts";
-import {
   type Dying,
   decodeDying,
   decodePendingDelete,
@@ -61,6 +54,13 @@ import {
   type NodeRecord,
   type TopologyRecord,
 } from "../../../src/cluster/topology-records.ts";
+import {
+  copyKeyBytes,
+  copyKeyFromBytes,
+  newCopyKey,
+  SESSION_MAX,
+  sessionOfCopyKey,
+} from "../../../src/nodes/copy-key.ts";
 import { seededRandom } from "../../../src/shared/random.ts";
 import {
   aBlob,

@@ -163,19 +163,32 @@ test("a task runs on every item, no more of them at a time than allowed", async 
   assert.deepEqual([done.size, most], [20, 4]);
 });
 
-test("the first failure is thrown after the tasks under way have ended, and no further one is begun", async () => {
-  const begun: number[] = [];
+test("a task that fails keeps nobody from the others, and all failures are thrown in the end", async () => {
+  const done: number[] = [];
   let underWay = 0;
   const tasks = forEachConcurrently(upTo(20), 4, NEVER, async (item) => {
-    begun.push(item);
     underWay++;
     await turns(1 + item);
     underWay--;
-    if (item >= 1) throw new Error(`item ${item}`);
+    if (item % 7 === 3) throw new Error(`item ${item}`);
+    done.push(item);
   });
-  await assert.rejects(tasks, /item 1/);
-  assert.equal(underWay, 0);
-  assert.ok(begun.length <= 6, `${begun.length} were begun`);
+  await assert.rejects(tasks, (error) => {
+    assert.ok(error instanceof AggregateError);
+    assert.deepEqual(error.errors.map(String).sort(), ["Error: item 10", "Error: item 17", "Error: item 3"]);
+    return true;
+  });
+  assert.deepEqual([done.length, underWay], [17, 0]);
+});
+
+test("when everything fails, a run ends early", async () => {
+  let begun = 0;
+  const tasks = forEachConcurrently(upTo(10_000), 4, NEVER, async () => {
+    begun++;
+    throw new Error("no");
+  });
+  await assert.rejects(tasks, AggregateError);
+  assert.ok(begun >= 100 && begun < 200, `${begun} were begun`);
 });
 
 test("a failure of an item that is followed slowly by others is thrown too", async () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { copyKeyFromBytes } from "../../../../src/catalog/records/copy-key.ts";
+import { copyKeyFromBytes } from "../../../../src/nodes/copy-key.ts";
 import { NodeKeys } from "../../../../src/nodes/s3/node-keys.ts";
 
 const CLUSTER = "00c0ffee00c0ffee00c0ffee00c0ffee";

@@ -1,8 +1,9 @@
 /** A volume that ends anywhere, in zeros, garbage or nothing: every record before that place is found, none behind. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { copyKeyBytes } from "../../../../src/nodes/copy-key.ts";
 import type { StorageNode } from "../../../../src/nodes/storage-node.ts";
-import { copyKeyToBytes, DATA_START, recordBytes } from "../../../../src/nodes/volume/layout.ts";
+import { DATA_START, recordBytes } from "../../../../src/nodes/volume/layout.ts";
 import { seededRandom } from "../../../../src/shared/random.ts";
 import { patternBytes } from "../../../support/blobs.ts";
 import { CrashDisk } from "../../../support/crash-disk.ts";
@@ -36,10 +37,10 @@ async function volumeWithBlobs(disk: CrashDisk): Promise<{ path: string; blobs: 
   await node.close();
   const [first] = stored;
   assert.ok(first);
-  const path = disk.paths().find((name) => disk.content(name).includes(copyKeyToBytes(first.key)));
+  const path = disk.paths().find((name) => disk.content(name).includes(copyKeyBytes(first.key)));
   assert.ok(path);
   const blobs = stored.map((blob) => {
-    const start = disk.content(path).indexOf(copyKeyToBytes(blob.key)) - KEY_AT;
+    const start = disk.content(path).indexOf(copyKeyBytes(blob.key)) - KEY_AT;
     return { ...blob, start, end: start + recordBytes(blob.bytes.length) };
   });
   return { path, blobs };

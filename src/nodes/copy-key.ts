@@ -1,31 +1,33 @@
-import type { CopyKey } from "../../nodes/storage-node.ts";
-import type { Random } from "../../shared/random.ts";
+import type { Random } from "../shared/random.ts";
+import type { CopyKey } from "./storage-node.ts";
 
 const SESSION_BYTES = 4;
+const SESSION_DIGITS = 2 * SESSION_BYTES;
 const RANDOM_BYTES = 16;
+/** Bytes of a copy key: session as unsigned 32-bit big-endian, then the 16 random ones. */
+export const COPY_KEY_BYTES = SESSION_BYTES + RANDOM_BYTES;
 export const SESSION_MAX = 0xffff_ffff;
 
 /** The writer session that a copy's key carries. */
 export function sessionOfCopyKey(key: CopyKey): number {
-  return Number.parseInt(key.slice(0, 2 * SESSION_BYTES), 16);
+  return Number.parseInt(key.slice(0, SESSION_DIGITS), 16);
 }
 
 /** A fresh key for one physical copy, never used before or after. */
 export function newCopyKey(session: number, random: Random): CopyKey {
-  const bytes = Buffer.allocUnsafe(SESSION_BYTES + RANDOM_BYTES);
+  const bytes = Buffer.allocUnsafe(COPY_KEY_BYTES);
   bytes.writeUInt32BE(session);
   bytes.set(random.bytes(RANDOM_BYTES), SESSION_BYTES);
   return copyKeyFromBytes(bytes);
 }
 
-/** The 20 bytes of a copy key: session as unsigned 32-bit big-endian, then the 16 random ones. */
+/** The COPY_KEY_BYTES bytes of a copy key. */
 export function copyKeyBytes(key: CopyKey): Buffer {
-  const session = 2 * SESSION_BYTES;
-  return Buffer.from(key.slice(0, session) + key.slice(session + 1), "hex");
+  return Buffer.from(key.slice(0, SESSION_DIGITS) + key.slice(SESSION_DIGITS + 1), "hex");
 }
 
+/** The copy key in these COPY_KEY_BYTES bytes. */
 export function copyKeyFromBytes(bytes: Uint8Array): CopyKey {
   const hex = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("hex");
-  const session = 2 * SESSION_BYTES;
-  return `${hex.slice(0, session)}/${hex.slice(session)}`;
+  return `${hex.slice(0, SESSION_DIGITS)}/${hex.slice(SESSION_DIGITS)}`;
 }
