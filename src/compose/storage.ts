@@ -137,7 +137,7 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
   const pendingDeletes = worker("pending-deletes", PENDING_DELETES_INTERVAL_MS, (signal) =>
     carryOutPendingDeletes({ catalog, members }, signal),
   );
-  const absentNodes = new AbsentNodes({ catalog, members, ledger, logger });
+  const absentNodes = new AbsentNodes({ catalog, members, ledger, clock, logger });
   const absent = worker("absent-nodes", ABSENT_INTERVAL_MS, async (signal) => {
     if ((await absentNodes.run(signal)) > 0) repair.wake();
   });

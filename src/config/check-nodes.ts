@@ -1,4 +1,5 @@
 /** Contradictions in and between the nodes, and between them and their domains. */
+import { resolve } from "node:path";
 import { domainNames, resolveDomains } from "./domains.ts";
 import type { PropertyPath } from "./properties.ts";
 import { endpointHost } from "./resolve-nodes.ts";
@@ -88,16 +89,9 @@ function checkSharedKeys({ accessKey, secretKey }: StorageSettings, uncertain: U
 
 /** What two nodes must not have in common; absent while it is not known. */
 function placeOf({ name, endpoint, bucket = name }: NodeSettings): string | undefined {
-  if (endpoint?.kind === "volume") return `volume:${normalFolder(endpoint.path)}`;
+  if (endpoint?.kind === "volume") return `volume:${resolve(endpoint.path)}`;
   if (endpoint === undefined || bucket === undefined) return undefined;
   return `${endpointHost(endpoint.url)}:${new URL(endpoint.url).port}/${bucket}`;
-}
-
-function normalFolder(path: string): string {
-  return path
-    .replace(/^\.\//, "")
-    .replaceAll(/\/(\.?\/)*/g, "/")
-    .replace(/(.)\/\.?$/, "$1");
 }
 
 /** The index that the key was first seen with, if it was. */

@@ -10,12 +10,15 @@ import type { KvEntry } from "../../catalog/kv.ts";
 import { isSamePlace, type Location, type Slot } from "../../catalog/records/blob.ts";
 import type { Members } from "../../cluster/members.ts";
 import type { Logger } from "../../observability/logger.ts";
+import type { Clock } from "../../shared/clock.ts";
 import type { Id } from "../../shared/ids.ts";
 import { type SlotLedger, withSlot } from "../slot-ledger.ts";
 import { forEachConcurrently } from "../worker.ts";
 
 /** Copies put on record at a time; the catalog commits them together. */
 const CONCURRENCY = 16;
+/** After this long a node's copies are gone through once more: a write that began before it was gone may end after. */
+const AGAIN_MS = 300_000;
 
 /** Whether a node cannot be expected to hold what is on record as being on it. */
 export function isAbsent(members: Members, nodeUuid: Id): boolean {
@@ -23,30 +26,35 @@ export function isAbsent(members: Members, nodeUuid: Id): boolean {
   return member === undefined || member.state === "replaced";
 }
 
-export class AbsentNodes {
-  readonly #deps: {
-    readonly catalog: Catalog;
-    readonly members: () => Members;
-    readonly ledger: SlotLedger;
-    readonly logger: Logger;
-  };
-  /** Nodes all of whose copies are on record as work. */
-  readonly #done = new Set<Id>();
+export interface AbsentNodesDeps {
+  readonly catalog: Catalog;
+  readonly members: () => Members;
+  readonly ledger: SlotLedger;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
 
-  constructor(deps: { catalog: Catalog; members: () => Members; ledger: SlotLedger; logger: Logger }) {
+export class AbsentNodes {
+  readonly #deps: AbsentNodesDeps;
+  /** Nodes all of whose copies are on record as work, and when that was: monotonic. */
+  readonly #done = new Map<Id, number>();
+
+  constructor(deps: AbsentNodesDeps) {
     this.#deps = deps;
   }
 
   /** One run over the nodes that are gone now. @returns how many copies were put on record */
   async run(signal: AbortSignal): Promise<number> {
-    const { catalog, members, logger } = this.#deps;
+    const { catalog, members, clock, logger } = this.#deps;
     let marked = 0;
     for (const { uuid, name } of members().topology.nodes) {
       if (!isAbsent(members(), uuid)) {
         this.#done.delete(uuid);
         continue;
       }
-      if (this.#done.has(uuid)) continue;
+      const doneAtMs = this.#done.get(uuid);
+      if (doneAtMs !== undefined && clock.monotonicMs() < doneAtMs + AGAIN_MS) continue;
+      const startedAtMs = clock.monotonicMs();
       let ofNode = 0;
       await forEachConcurrently(walk(catalog.kv, copiesRange(uuid)), CONCURRENCY, signal, async (entry) => {
         if (isAbsent(members(), uuid) && (await this.#mark(uuid, entry))) ofNode += 1;
@@ -54,7 +62,7 @@ export class AbsentNodes {
       if (ofNode > 0)
         logger.warn({ node: name, copies: ofNode }, "the copies of a node that is gone are to be made anew");
       marked += ofNode;
-      if (!signal.aborted && isAbsent(members(), uuid)) this.#done.add(uuid);
+      if (!signal.aborted && isAbsent(members(), uuid)) this.#done.set(uuid, startedAtMs);
     }
     return marked;
   }

@@ -170,7 +170,7 @@ describe("nodes", () => {
       A,
       B,
       "name: node-a, endpoint: 'volume:/other', faultDomain: a",
-      "name: node-c, endpoint: 'volume://b/./', faultDomain: a",
+      "name: node-c, endpoint: 'volume://x/../b/./', faultDomain: a",
       s3("node-d", "http://127.0.0.1:9000", "bucket"),
       s3("node-e", "HTTP://Localhost:9000/", "bucket"),
       s3("node-f", "http://localhost:9000", "another"),

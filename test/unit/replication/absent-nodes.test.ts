@@ -14,7 +14,7 @@ const NEVER = new AbortController().signal;
 
 function absentNodes(gateway: InMemoryGateway): AbsentNodes {
   const { catalog, ledger, members } = gateway.process;
-  return new AbsentNodes({ catalog, ledger, members: () => members, logger: silentLogger });
+  return new AbsentNodes({ catalog, ledger, members: () => members, clock: gateway.clock, logger: silentLogger });
 }
 
 test("the copies of a replaced node are made anew on another node of its domain", async () => {
@@ -44,6 +44,21 @@ test("where no other node of the domain is there they wait, and are checked when
   await gateway.repair();
   assert.deepEqual(await slotsOf(gateway, "a"), ["ok d0 d0-0", "ok d1 d1-0"]);
   await assertFullyRedundant(gateway);
+});
+
+test("what is committed on a node after its copies were gone through is found later", async () => {
+  const { gateway, client } = await openBox();
+  const { uuid } = gateway.node("d1-0");
+  const absent = absentNodes(gateway);
+  gateway.members.setState(uuid, "replaced");
+  assert.equal(await absent.run(NEVER), 0);
+  gateway.members.setState(uuid, "online");
+  await client.put("box/late", BYTES);
+  gateway.members.setState(uuid, "replaced");
+  assert.equal(await absent.run(NEVER), 0);
+  gateway.clock.advance(300_000);
+  assert.equal(await absent.run(NEVER), 1);
+  assert.deepEqual(await slotsOf(gateway, "late"), ["ok d0 d0-0", "unverified d1 d1-0"]);
 });
 
 test("a node that is only away is left alone", async () => {

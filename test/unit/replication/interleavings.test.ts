@@ -54,7 +54,7 @@ const WORKS: Readonly<Record<string, Work>> = {
     prepare: async (gateway) => gateway.members.setState(gateway.node("d1-0").uuid, "replaced"),
     run: async (gateway, { catalog, ledger }) => {
       const members = () => gateway.members;
-      await new AbsentNodes({ catalog, members, ledger, logger: silentLogger }).run(NEVER);
+      await new AbsentNodes({ catalog, members, ledger, clock: gateway.clock, logger: silentLogger }).run(NEVER);
       gateway.members.setState(gateway.node("d1-0").uuid, "online");
     },
   },
