@@ -9,6 +9,12 @@ import { type Id, idBytes, idFromBytes } from "../shared/ids.ts";
 import type { KvKey, KvRange } from "./kv.ts";
 import { pack, prefixRange, stringPrefixRange, unpack } from "./tuple.ts";
 
+/**
+ * Written only to learn the version of a commit that is known to be this late. Local: what is under "local" belongs to
+ * this store alone (see kv-atomic.ts).
+ */
+export const sweepMarkKey = (): KvKey => pack(["local", "sweep-mark"]);
+
 export const clusterKey = (): KvKey => pack(["cluster"]);
 export const topologyKey = (): KvKey => pack(["topology"]);
 export const nodeKey = (uuid: Id): KvKey => pack(["node", idBytes(uuid)]);
@@ -70,8 +76,6 @@ export const dyingKey = (diedAtMs: number, id: Id): KvKey => pack(["dying", died
 export const dyingRange = (): KvRange => prefixRange(["dying"]);
 /** Those that died before a time. */
 export const dyingBefore = (ms: number): KvRange => ({ start: dyingRange().start, end: pack(["dying", ms]) });
-/** Written only to learn the version of a commit that is known to be this late. */
-export const sweepMarkKey = (): KvKey => pack(["sweep-mark"]);
 
 /** That the orphans of an ended session were collected from a node. */
 export const collectedKey = (session: number, nodeUuid: Id): KvKey => pack(["collected", session, idBytes(nodeUuid)]);

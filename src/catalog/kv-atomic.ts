@@ -11,13 +11,17 @@ import {
   type KvKey,
   type KvListOptions,
   type KvRange,
+  type KvRestored,
 } from "./kv.ts";
+import { pack } from "./tuple.ts";
 
 /** Keys that begin with this byte are the drivers' own; no packed tuple does. */
 export const RESERVED_FIRST_BYTE = 0xff;
 /** A range may begin right after, or end right above, a key of full length. */
 const BOUND_BYTES_MAX = KV_KEY_BYTES_MAX + 1;
 const COUNTER_BYTES = 8;
+/** Entries whose keys begin so are this store's own: they are in no change, and no other store gets them. */
+const LOCAL_PREFIX = pack(["local"]);
 
 export type KvCheck =
   | { readonly kind: "version"; readonly key: KvKey; readonly version: number | null }
@@ -113,6 +117,20 @@ function checkRequest(request: KvCommitRequest): void {
     if (valueBytes(mutation) > KV_VALUE_BYTES_MAX) {
       throw new CatalogError("too-large", "a catalog value is larger than its limit");
     }
+  }
+}
+
+/** Whether what is written under a key is in no change. */
+export function isLocal(key: KvKey): boolean {
+  return LOCAL_PREFIX.every((byte, at) => key[at] === byte);
+}
+
+/** @throws RangeError when there is nothing whole to restore */
+export function checkRestore(entries: readonly KvRestored[], version: number, current: number): void {
+  if (version < current) throw new RangeError("a store cannot be restored to a lower version than it has");
+  for (const entry of entries) {
+    checkKey(entry.key);
+    if (entry.version > version) throw new RangeError("an entry is newer than the store that it is restored to");
   }
 }
 

@@ -7,6 +7,8 @@
  * - No commit is visible to a read before it is durable.
  * - `commit` applies all mutations or none; checks are evaluated against the state that it replaces.
  * - Keys are ordered by their bytes. Versions grow with every commit, in commit order, over the whole store.
+ * - What every commit wrote is on record as a change, in the same commit, until it is forgotten. The journal is made
+ *   of these, and so is every catalog that is rebuilt.
  *
  * What it does NOT promise: two `list` calls see one snapshot; a page is consistent, a walk over pages is not.
  */
@@ -66,6 +68,26 @@ export interface KvAtomic {
   commit(): Promise<KvCommitResult>;
 }
 
+/** What a commit left under a key: a value (a sum's is what it came to), or null where it deleted the entry. */
+export interface KvWrite {
+  readonly key: Buffer;
+  readonly value: Buffer | null;
+}
+
+/** What one commit wrote, in the order in which it did; each key may occur more than once. Without local keys. */
+export interface KvChange {
+  readonly version: number;
+  readonly writes: readonly KvWrite[];
+}
+
+/** An entry, or the absence of one, as it was in another store. */
+export interface KvRestored {
+  readonly key: KvKey;
+  readonly value: Uint8Array | null;
+  /** Of the commit that wrote it. */
+  readonly version: number;
+}
+
 export interface Kv {
   /** @throws CatalogError */
   get(key: KvKey): Promise<KvEntry | undefined>;
@@ -74,8 +96,33 @@ export interface Kv {
   /** One page of a range, in key order. @throws CatalogError */
   list(range: KvRange, options: KvListOptions): Promise<KvEntry[]>;
   atomic(): KvAtomic;
+  /** The version of the last commit that reads can see; 0 before the first. @throws CatalogError */
+  version(): Promise<number>;
+  /**
+   * The changes of all commits after a version, in commit order: as many as come to about `bytesMax` bytes of keys and
+   * values, at least one if there is one.
+   * @throws ChangesForgottenError when some of them were forgotten; CatalogError
+   */
+  changes(after: number, bytesMax: number): Promise<KvChange[]>;
+  /** Lets the changes up to a version go, some at a time, with the commits that follow. */
+  forgetChanges(through: number): void;
+  /**
+   * Writes entries as they were in another store, and takes over its version. No change is recorded of it, and all
+   * that were are forgotten. Resolves when it is durable. Only while nobody else uses the store.
+   * @param version of the other store, not lower than this one's
+   * @throws CatalogError
+   */
+  restore(entries: readonly KvRestored[], version: number): Promise<void>;
   /** Ends the store after the commits under way. Later calls are refused. */
   close(): Promise<void>;
+}
+
+/** Changes that were asked for are not on record any more. */
+export class ChangesForgottenError extends Error {
+  constructor(after: number) {
+    super(`not all changes after commit ${after} are on record any more`);
+    this.name = "ChangesForgottenError";
+  }
 }
 
 /**

@@ -74,6 +74,8 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
 
   const kv = await openKv(config.catalog);
   stack.defer(() => kv.close());
+  // Nobody follows the changes yet.
+  kv.forgetChanges(Number.MAX_SAFE_INTEGER);
   const catalog = await openCatalog(kv, { clock, ids, host: deps.host, pid: deps.pid });
   // The folder of the catalog is ours alone, so whoever had a session on it is gone.
   await endOtherSessions(catalog);

@@ -18,6 +18,7 @@ import type { Kv } from "../../src/catalog/kv.ts";
 import { pack, prefixRange } from "../../src/catalog/tuple.ts";
 import { atomics, sums } from "./kv/atomics.ts";
 import { counters, refused, set } from "./kv/calls.ts";
+import { changes } from "./kv/changes.ts";
 import { concurrency } from "./kv/concurrency.ts";
 import { entries } from "./kv/entries.ts";
 import { limits } from "./kv/limits.ts";
@@ -62,6 +63,7 @@ export function kvContract(name: string, makeKv: () => Promise<KvUnderTest>): vo
     sums(kv, scope);
     concurrency(kv, scope);
     model(kv);
+    changes(kv, scope, makeKv);
 
     test("close answers the commits handed over before it, and later calls are refused", async () => {
       const closing = await makeKv();
@@ -110,6 +112,11 @@ export function lastingKvContract(name: string, makeKv: () => Promise<LastingKvU
       const [a, b] = await kv.getMany([pack(["a"]), pack(["b"])]);
       assert.deepEqual(a, { key: pack(["a"]), value: Buffer.from("kept"), version: result.version });
       assert.deepEqual(b, { key: pack(["b"]), value: counters(5), version: result.version });
+      assert.equal(await kv.version(), result.version);
+      assert.deepEqual(
+        (await kv.changes(0, 1_000)).map(({ version }) => version),
+        [result.version],
+      );
       assert.ok((await set(kv, pack(["a"]), "again")) > result.version);
       await kv.close();
     } finally {

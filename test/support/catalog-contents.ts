@@ -133,7 +133,7 @@ const KINDS_OF_THE_CLUSTER: ReadonlySet<string> = new Set([
   "topology",
   "node",
   "session",
-  "sweep-mark",
+  "local",
   "collected",
 ]);
 

@@ -1,5 +1,15 @@
 /** A key-value store under which a test can slip in commits of its own, or lose the answer to one. */
-import type { Kv, KvAtomic, KvCommitResult, KvEntry, KvKey, KvListOptions, KvRange } from "../../src/catalog/kv.ts";
+import type {
+  Kv,
+  KvAtomic,
+  KvChange,
+  KvCommitResult,
+  KvEntry,
+  KvKey,
+  KvListOptions,
+  KvRange,
+  KvRestored,
+} from "../../src/catalog/kv.ts";
 import { collectAtomic, type KvCommitRequest } from "../../src/catalog/kv-atomic.ts";
 
 export interface KvHooks {
@@ -39,6 +49,22 @@ export class HookedKv implements Kv {
       const pass = (): Promise<KvCommitResult> => this.#replay(request).commit();
       return this.hooks.commit === undefined ? pass() : this.hooks.commit(request, pass);
     });
+  }
+
+  version(): Promise<number> {
+    return this.#under.version();
+  }
+
+  changes(after: number, bytesMax: number): Promise<KvChange[]> {
+    return this.#under.changes(after, bytesMax);
+  }
+
+  forgetChanges(through: number): void {
+    this.#under.forgetChanges(through);
+  }
+
+  restore(entries: readonly KvRestored[], version: number): Promise<void> {
+    return this.#under.restore(entries, version);
   }
 
   close(): Promise<void> {

@@ -9,8 +9,16 @@
  * transaction: LMDB then refuses to commit it.
  */
 import type { RootDatabase } from "lmdb";
-import { CatalogError, type KvCommitResult } from "../kv.ts";
-import { addToCounters, type KvCheck, type KvCommitRequest, type KvMutation, valueBytes } from "../kv-atomic.ts";
+import { CatalogError, type KvCommitResult, type KvRestored, type KvWrite } from "../kv.ts";
+import {
+  addToCounters,
+  isLocal,
+  type KvCheck,
+  type KvCommitRequest,
+  type KvMutation,
+  valueBytes,
+} from "../kv-atomic.ts";
+import { ChangeLog } from "./change-log.ts";
 import { commitFailureCode, errorNumber, judgeFailure } from "./failures.ts";
 import { roomOf } from "./room.ts";
 import {
@@ -54,6 +62,7 @@ export class GroupCommit {
   readonly #folder: string;
   readonly #bytesMax: number;
   readonly #reserveBytes: number;
+  readonly #changes: ChangeLog;
   #version: number;
   #waiting: WaitingCommit[] = [];
   #working: Promise<void> | undefined;
@@ -65,6 +74,7 @@ export class GroupCommit {
     this.#bytesMax = options.bytesMax;
     this.#reserveBytes = options.reserveBytes;
     this.#version = options.version;
+    this.#changes = new ChangeLog(options.db, options.version);
   }
 
   /** Resolves once the commit is durable, or a check has failed. @throws CatalogError */
@@ -79,6 +89,31 @@ export class GroupCommit {
         this.#working ??= this.#work();
       }
     });
+  }
+
+  /** The version of the last commit that is durable. */
+  get version(): number {
+    return this.#version;
+  }
+
+  get changes(): Pick<ChangeLog, "read" | "forget"> {
+    return this.#changes;
+  }
+
+  /** See Kv.restore. No commit is under way. @throws CatalogError */
+  async restore(entries: readonly KvRestored[], version: number): Promise<void> {
+    let cleared = (): void => {};
+    const failure = await this.#transact(() => {
+      for (const { key, value, version: written } of entries) {
+        if (value === null) this.#db.removeSync(key);
+        else this.#db.putSync(key, encodeEntry(written, value));
+      }
+      cleared = this.#changes.clear(version + 1);
+      this.#db.putSync(HEADER_KEY, encodeHeader(version));
+      return version;
+    });
+    if (failure !== undefined) throw failure;
+    cleared();
   }
 
   /** Why the store can no longer be used, if so. */
@@ -101,11 +136,14 @@ export class GroupCommit {
 
   async #writeBatch(): Promise<void> {
     let batch: WaitingCommit[] = [];
+    let pruned = (): void => {};
     // Taken only when the transaction is open, so that what came in until then goes along.
     const failure = await this.#transact((full) => {
       batch = this.#takeBatch();
+      pruned = this.#changes.prune(this.#version);
       return this.#apply(batch, full);
     });
+    if (failure === undefined) pruned();
     // It may have failed before it took any.
     if (failure !== undefined && batch.length === 0) batch = this.#takeBatch();
     for (const commit of batch) answer(commit, failure);
@@ -163,7 +201,11 @@ export class GroupCommit {
         commit.answer = new CatalogError("full", "the catalog has no room left");
       } else {
         version += 1;
-        for (const mutation of mutations) this.#mutate(mutation, version);
+        const writes = mutations.map((mutation) => this.#mutate(mutation, version));
+        this.#changes.record(
+          version,
+          writes.filter(({ key }) => !isLocal(key)),
+        );
         commit.answer = { committed: true, version };
       }
     }
@@ -201,18 +243,22 @@ export class GroupCommit {
     return true;
   }
 
-  #mutate(mutation: KvMutation, version: number): void {
+  #mutate(mutation: KvMutation, version: number): KvWrite {
+    const key = Buffer.from(mutation.key.buffer, mutation.key.byteOffset, mutation.key.byteLength);
     switch (mutation.kind) {
-      case "set":
-        this.#db.putSync(mutation.key, encodeEntry(version, mutation.value));
-        return;
+      case "set": {
+        const stored = encodeEntry(version, mutation.value);
+        this.#db.putSync(key, stored);
+        return { key, value: valueOfEntry(stored) };
+      }
       case "delete":
-        this.#db.removeSync(mutation.key);
-        return;
+        this.#db.removeSync(key);
+        return { key, value: null };
       case "sum": {
-        const stored = this.#db.getBinary(mutation.key);
+        const stored = this.#db.getBinary(key);
         const value = addToCounters(stored === undefined ? undefined : valueOfEntry(stored), mutation.deltas);
-        this.#db.putSync(mutation.key, encodeEntry(version, value));
+        this.#db.putSync(key, encodeEntry(version, value));
+        return { key, value };
       }
     }
   }

@@ -21,14 +21,17 @@ import { open, type RootDatabase } from "lmdb";
 import { lockFolder } from "../../shared/process-lock.ts";
 import {
   CatalogError,
+  ChangesForgottenError,
   type Kv,
   type KvAtomic,
+  type KvChange,
   type KvEntry,
   type KvKey,
   type KvListOptions,
   type KvRange,
+  type KvRestored,
 } from "../kv.ts";
-import { checkKey, checkListOptions, checkRange, collectAtomic } from "../kv-atomic.ts";
+import { checkKey, checkListOptions, checkRange, checkRestore, collectAtomic } from "../kv-atomic.ts";
 import { GroupCommit } from "./group-commit.ts";
 import { checkStoreFiles } from "./store-files.ts";
 import { HEADER_KEY, readHeader, valueOfEntry, versionOfEntry, withoutHeader } from "./stored-entry.ts";
@@ -123,6 +126,25 @@ class LmdbKv implements Kv {
     });
   }
 
+  async version(): Promise<number> {
+    return this.#read(() => this.#commits.version);
+  }
+
+  async changes(after: number, bytesMax: number): Promise<KvChange[]> {
+    return this.#read(() => this.#commits.changes.read(after, bytesMax));
+  }
+
+  forgetChanges(through: number): void {
+    this.#commits.changes.forget(through);
+  }
+
+  async restore(entries: readonly KvRestored[], version: number): Promise<void> {
+    this.#refuseIfClosed();
+    checkRestore(entries, version, this.#commits.version);
+    await this.#commits.idle();
+    await this.#commits.restore(entries, version);
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -145,6 +167,7 @@ class LmdbKv implements Kv {
     try {
       return read();
     } catch (error) {
+      if (error instanceof ChangesForgottenError) throw error;
       throw new CatalogError("unavailable", "the catalog store could not be read", { cause: error });
     }
   }

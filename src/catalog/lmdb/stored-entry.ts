@@ -1,11 +1,11 @@
 /**
  * What LMDB holds: under each key the version of the commit that wrote it last (8 bytes, big-endian), then the value;
- * and under one key of the driver's own the header of the store. docs/formats.md describes both.
+ * and under keys of the driver's own the header of the store and the changes of commits (change-log.ts). docs/formats.md describes both.
  */
 import type { KvRange } from "../kv.ts";
 import { RESERVED_FIRST_BYTE } from "../kv-atomic.ts";
 
-const VERSION_BYTES = 8;
+export const VERSION_BYTES = 8;
 /** What an entry takes besides its key and value. */
 export const ENTRY_OVERHEAD_BYTES = VERSION_BYTES;
 const STORE_FORMAT = 1;
@@ -50,11 +50,11 @@ export function readHeader(header: Buffer): number {
   return readVersion(header, 1);
 }
 
-function writeVersion(target: Buffer, version: number, at: number): void {
+export function writeVersion(target: Buffer, version: number, at: number): void {
   target.writeUInt32BE(Math.floor(version / 2 ** 32), at);
   target.writeUInt32BE(version % 2 ** 32, at + 4);
 }
 
-function readVersion(source: Buffer, at: number): number {
+export function readVersion(source: Buffer, at: number): number {
   return source.readUInt32BE(at) * 2 ** 32 + source.readUInt32BE(at + 4);
 }

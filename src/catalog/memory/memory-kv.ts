@@ -4,24 +4,31 @@
  */
 import {
   CatalogError,
+  ChangesForgottenError,
   type Kv,
   type KvAtomic,
+  type KvChange,
   type KvCommitResult,
   type KvEntry,
   type KvKey,
   type KvListOptions,
   type KvRange,
+  type KvRestored,
+  type KvWrite,
 } from "../kv.ts";
 import {
   addToCounters,
   checkKey,
   checkListOptions,
   checkRange,
+  checkRestore,
   collectAtomic,
+  isLocal,
   type KvCheck,
   type KvCommitRequest,
   type KvMutation,
 } from "../kv-atomic.ts";
+import { writesBytes } from "../kv-change.ts";
 
 export function memoryKv(): Kv {
   return new MemoryKv();
@@ -36,6 +43,8 @@ class MemoryKv implements Kv {
   /** Keys as Latin-1 strings, one character a byte: they compare as their bytes do. Sorted. */
   readonly #keys: string[] = [];
   readonly #entries = new Map<string, StoredEntry>();
+  /** Of every version that was not forgotten, without a gap. */
+  #changes: KvChange[] = [];
   #version = 0;
   #closed = false;
 
@@ -69,6 +78,40 @@ class MemoryKv implements Kv {
     });
   }
 
+  async version(): Promise<number> {
+    this.#refuseIfClosed();
+    return this.#version;
+  }
+
+  async changes(after: number, bytesMax: number): Promise<KvChange[]> {
+    this.#refuseIfClosed();
+    const first = this.#version - this.#changes.length;
+    if (after < first) throw new ChangesForgottenError(after);
+    const found: KvChange[] = [];
+    let bytes = 0;
+    for (const change of this.#changes.slice(after - first)) {
+      if (bytes >= bytesMax) break;
+      found.push({ version: change.version, writes: change.writes.map(copyOfWrite) });
+      bytes += writesBytes(change.writes);
+    }
+    return found;
+  }
+
+  forgetChanges(through: number): void {
+    this.#changes = this.#changes.filter(({ version }) => version > through);
+  }
+
+  async restore(entries: readonly KvRestored[], version: number): Promise<void> {
+    this.#refuseIfClosed();
+    checkRestore(entries, version, this.#version);
+    for (const { key, value, version } of entries) {
+      if (value === null) this.#remove(textOf(key));
+      else this.#put(textOf(key), Buffer.from(value), version);
+    }
+    this.#version = version;
+    this.#changes = [];
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
   }
@@ -96,7 +139,8 @@ class MemoryKv implements Kv {
       }
     }
     this.#version += 1;
-    for (const mutation of request.mutations) this.#apply(mutation);
+    const writes = request.mutations.map((mutation) => this.#apply(mutation));
+    this.#changes.push({ version: this.#version, writes: writes.filter(({ key }) => !isLocal(key)) });
     return { committed: true, version: this.#version };
   }
 
@@ -106,23 +150,30 @@ class MemoryKv implements Kv {
     return first === undefined || first >= textOf(check.range.end);
   }
 
-  #apply(mutation: KvMutation): void {
-    const text = textOf(mutation.key);
+  #apply(mutation: KvMutation): KvWrite {
+    const key = Buffer.from(mutation.key);
+    const text = textOf(key);
     switch (mutation.kind) {
       case "set":
-        this.#put(text, Buffer.from(mutation.value));
-        return;
-      case "sum":
-        this.#put(text, addToCounters(this.#entries.get(text)?.value, mutation.deltas));
-        return;
+        return { key, value: this.#put(text, Buffer.from(mutation.value), this.#version) };
+      case "sum": {
+        const value = addToCounters(this.#entries.get(text)?.value, mutation.deltas);
+        return { key, value: this.#put(text, value, this.#version) };
+      }
       case "delete":
-        if (this.#entries.delete(text)) this.#keys.splice(this.#positionOf(text), 1);
+        this.#remove(text);
+        return { key, value: null };
     }
   }
 
-  #put(text: string, value: Buffer): void {
+  #put(text: string, value: Buffer, version: number): Buffer {
     if (!this.#entries.has(text)) this.#keys.splice(this.#positionOf(text), 0, text);
-    this.#entries.set(text, { value, version: this.#version });
+    this.#entries.set(text, { value, version });
+    return value;
+  }
+
+  #remove(text: string): void {
+    if (this.#entries.delete(text)) this.#keys.splice(this.#positionOf(text), 1);
   }
 
   /** How many keys lie before `text`. */
@@ -136,6 +187,11 @@ class MemoryKv implements Kv {
     }
     return low;
   }
+}
+
+/** A copy, for the same reason as `#copyOf`'s. */
+function copyOfWrite({ key, value }: KvWrite): KvWrite {
+  return { key: Buffer.from(key), value: value === null ? null : Buffer.from(value) };
 }
 
 function textOf(key: KvKey): string {

@@ -42,7 +42,7 @@ const KINDS: Readonly<Record<string, (from: Drawn) => { key: KvKey; ranges: read
   copy: ({ a, copyKey }) => ({ key: keys.copyIndexKey(a, copyKey), ranges: [keys.copiesRange(a)] }),
   repair: ({ a, number }) => ({ key: keys.repairKey(number, a, number), ranges: [keys.repairRange()] }),
   dying: ({ a, ms }) => ({ key: keys.dyingKey(ms, a), ranges: [keys.dyingRange()] }),
-  "sweep-mark": () => ({ key: keys.sweepMarkKey(), ranges: [] }),
+  local: () => ({ key: keys.sweepMarkKey(), ranges: [] }),
   collected: ({ a, number }) => ({ key: keys.collectedKey(number, a), ranges: [keys.collectedRange(number)] }),
   "pending-delete": ({ a, copyKey }) => ({
     key: keys.pendingDeleteKey(a, copyKey),
