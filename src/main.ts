@@ -7,6 +7,7 @@ import type { Gateway } from "./compose/gateway.ts";
 import { localGateway, readConfig } from "./config/inspect-config.ts";
 import { formatProblem } from "./config/problems.ts";
 import { withEnvironmentFile } from "./config/read-sources.ts";
+import { keepAlive } from "./shared/clock.ts";
 import { toError } from "./shared/errors.ts";
 
 const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as {
@@ -43,6 +44,7 @@ async function serve(configFile: string | undefined): Promise<ExitCode> {
   }
   // Only here, so that the commands that ask a running gateway do not load one.
   const { StartError, startGateway } = await import("./compose/gateway.ts");
+  using _running = keepAlive();
   const stopped = signalToStop();
   let gateway: Gateway;
   try {

@@ -36,6 +36,10 @@ export interface Catalog {
   readonly clusterId: Id;
   /** Number of this process's session; part of the key of every copy that it writes. */
   readonly session: number;
+  /** The commit that began the session. */
+  readonly sessionVersion: number;
+  /** The last commit that survives the loss of the store, as the journal has it. What it does not have may be undone. */
+  journaledVersion(): number;
   /** Begins a commit of this session. */
   begin(): KvAtomic;
   /**
@@ -59,7 +63,14 @@ export class SessionEndedError extends Error {
  */
 export async function openCatalog(
   kv: Kv,
-  deps: { readonly clock: Clock; readonly ids: IdSource; readonly host: string; readonly pid: number },
+  deps: {
+    readonly clock: Clock;
+    readonly ids: IdSource;
+    readonly host: string;
+    readonly pid: number;
+    /** Without one, every commit counts as journaled. */
+    readonly journaledVersion?: () => number;
+  },
 ): Promise<Catalog> {
   const cluster = await readOrCreateCluster(kv, deps);
   const { session, version } = await startSession(kv, deps);
@@ -68,6 +79,8 @@ export async function openCatalog(
     kv,
     clusterId: cluster.clusterId,
     session,
+    sessionVersion: version,
+    journaledVersion: deps.journaledVersion ?? (() => Number.POSITIVE_INFINITY),
     begin: () => kv.atomic().check(ownKey, version),
     async commit(atomic) {
       const result = await atomic.commit();
@@ -90,11 +103,12 @@ export async function endOtherSessions(catalog: Catalog): Promise<void> {
   }
 }
 
-/** Sessions that were ended and whose orphans are still to be collected, oldest first. */
-export async function endedSessions(kv: Kv): Promise<number[]> {
+/** Sessions that were ended for good and whose orphans are still to be collected, oldest first. */
+export async function endedSessions({ kv, journaledVersion }: Catalog): Promise<number[]> {
   const ended: number[] = [];
   for await (const entry of walk(kv, sessionsRange())) {
-    if (decodeSession(entry.value).state === "ended") ended.push(sessionOfKey(entry.key));
+    const isEnded = decodeSession(entry.value).state === "ended";
+    if (isEnded && entry.version <= journaledVersion()) ended.push(sessionOfKey(entry.key));
   }
   return ended;
 }
@@ -115,6 +129,12 @@ function sessionOfKey(key: KvKey): number {
   const session = unpack(key)[1];
   if (typeof session !== "number") throw new TypeError("not a session key");
   return session;
+}
+
+/** The cluster's record, `undefined` in an empty store. @throws CatalogError */
+export async function readCluster(kv: Kv): Promise<Cluster | undefined> {
+  const entry = await kv.get(clusterKey());
+  return entry && decodeCluster(entry.value);
 }
 
 async function readOrCreateCluster(kv: Kv, deps: { clock: Clock; ids: IdSource }): Promise<Cluster> {

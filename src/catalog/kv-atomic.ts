@@ -86,6 +86,20 @@ export function collectAtomic(commit: (request: KvCommitRequest) => Promise<KvCo
   return atomic;
 }
 
+/** Puts what one atomic has collected into another. */
+export function replayRequest(atomic: KvAtomic, { checks, mutations }: KvCommitRequest): KvAtomic {
+  for (const check of checks) {
+    if (check.kind === "version") atomic.check(check.key, check.version);
+    else atomic.checkEmpty(check.range);
+  }
+  for (const mutation of mutations) {
+    if (mutation.kind === "set") atomic.set(mutation.key, mutation.value);
+    else if (mutation.kind === "sum") atomic.sum(mutation.key, mutation.deltas);
+    else atomic.delete(mutation.key);
+  }
+  return atomic;
+}
+
 /** @throws CatalogError `too-large`; RangeError for a key that no tuple packs to. */
 export function checkKey(key: KvKey): void {
   if (key.length > KV_KEY_BYTES_MAX) throw new CatalogError("too-large", "a catalog key is longer than its limit");

@@ -119,9 +119,12 @@ export interface Kv {
 
 /** Changes that were asked for are not on record any more. */
 export class ChangesForgottenError extends Error {
-  constructor(after: number) {
-    super(`not all changes after commit ${after} are on record any more`);
+  /** Those after this commit are. */
+  readonly keptAfter: number;
+  constructor(keptAfter: number) {
+    super(`only changes after commit ${keptAfter} are on record`);
     this.name = "ChangesForgottenError";
+    this.keptAfter = keptAfter;
   }
 }
 

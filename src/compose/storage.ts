@@ -1,12 +1,15 @@
 /**
  * Puts the storage side together: catalog, nodes, cluster, replication and the object service over them.
  */
-import { type Catalog, endOtherSessions, openCatalog } from "../catalog/catalog.ts";
+import { type Catalog, endOtherSessions, openCatalog, readCluster } from "../catalog/catalog.ts";
+import { Journal } from "../catalog/journal/journal.ts";
+import { JournaledKv } from "../catalog/journal/journaled-kv.ts";
 import type { Kv } from "../catalog/kv.ts";
 import { openLmdbKv } from "../catalog/lmdb/lmdb-kv.ts";
 import { memoryKv } from "../catalog/memory/memory-kv.ts";
 import { Membership, type NodeHandle } from "../cluster/membership.ts";
-import { applyConfiguration } from "../cluster/topology-store.ts";
+import type { NodeRecord } from "../cluster/topology-records.ts";
+import { applyConfiguration, loadTopology } from "../cluster/topology-store.ts";
 import type { CatalogConfig, Config, Secrets } from "../config/config.ts";
 import type { ObjectService, Principal } from "../objects/api.ts";
 import { createObjectService } from "../objects/object-service.ts";
@@ -30,6 +33,7 @@ import type { Clock } from "../shared/clock.ts";
 import { type Id, idSource } from "../shared/ids.ts";
 import { KeyedMutex } from "../shared/keyed-mutex.ts";
 import type { Random } from "../shared/random.ts";
+import { catchUpWithNodes, journalCluster, journalSettings } from "./journal.ts";
 import { openNodeHandle } from "./nodes.ts";
 import { configuredTopology } from "./topology.ts";
 
@@ -43,6 +47,7 @@ const SWEEP_INTERVAL_MS = 10_000;
 const PENDING_DELETES_INTERVAL_MS = 10_000;
 const ABSENT_INTERVAL_MS = 10_000;
 const ORPHAN_INTERVAL_MS = 60_000;
+const JOURNAL_INTERVAL_MS = 10_000;
 /** Requests that a process sent before it died may still be on their way to a node. */
 const ORPHAN_DELAY_MS = 10_000;
 
@@ -65,6 +70,7 @@ export interface Storage extends AsyncDisposable {
   readonly objects: ObjectService;
   readonly repairer: Repairer;
   readonly orphans: OrphanCollector;
+  readonly journal: Journal;
 }
 
 export async function openStorage(deps: StorageDeps): Promise<Storage> {
@@ -72,23 +78,54 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
   await using stack = new AsyncDisposableStack();
   const ids = idSource(clock, random);
 
-  const kv = await openKv(config.catalog);
-  stack.defer(() => kv.close());
-  // Nobody follows the changes yet.
-  kv.forgetChanges(Number.MAX_SAFE_INTEGER);
-  const catalog = await openCatalog(kv, { clock, ids, host: deps.host, pid: deps.pid });
+  const store = await openKv(config.catalog);
+  stack.defer(() => store.close());
+  const handles = new Map<Id, NodeHandle>();
+  const openHandle = (clusterId: Id, { uuid, name, admitted }: NodeRecord): void => {
+    const node = config.storage.nodes.find((candidate) => candidate.name === name);
+    if (node === undefined || handles.has(uuid)) return;
+    const handle = openNodeHandle({ ...deps, clusterId, logger: loggers.named("nodes") }, node, admitted);
+    stack.defer(() => handle.node.close());
+    handles.set(uuid, handle);
+  };
+  const journalLogger = loggers.named("catalog");
+  const cluster = await readCluster(store);
+  if (cluster !== undefined) {
+    for (const record of (await loadTopology(store))?.records.values() ?? []) {
+      if (record.admitted) openHandle(cluster.clusterId, record);
+    }
+  }
+  const holdings = await catchUpWithNodes(store, handles, {
+    clusterId: cluster?.clusterId ?? "",
+    clock,
+    logger: journalLogger,
+  });
+  const journal = new Journal({
+    kv: store,
+    cluster: journalCluster(
+      () => membership,
+      () => catalog.clusterId,
+    ),
+    holdings,
+    settings: journalSettings(config.journal),
+    clock,
+    random,
+    logger: journalLogger,
+  });
+  const catalog = await openCatalog(new JournaledKv(store, journal), {
+    clock,
+    ids,
+    host: deps.host,
+    pid: deps.pid,
+    journaledVersion: () => journal.shippedThrough,
+  });
   // The folder of the catalog is ours alone, so whoever had a session on it is gone.
   await endOtherSessions(catalog);
 
   const { topology, records } = await applyConfiguration(catalog, configuredTopology(config.storage), ids);
-  const handles = new Map<Id, NodeHandle>();
   for (const spec of topology.nodes) {
-    const node = config.storage.nodes.find((candidate) => candidate.name === spec.name);
-    if (node === undefined) continue;
-    const nodeDeps = { ...deps, clusterId: catalog.clusterId, logger: loggers.named("nodes") };
-    const handle = openNodeHandle(nodeDeps, node, records.get(spec.uuid)?.admitted === true);
-    stack.defer(() => handle.node.close());
-    handles.set(spec.uuid, handle);
+    const record = records.get(spec.uuid);
+    if (record !== undefined) openHandle(catalog.clusterId, record);
   }
   const admitted = new Set([...records.values()].filter((record) => record.admitted).map((record) => record.uuid));
   const membership = new Membership({
@@ -105,6 +142,8 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
   });
   stack.use(membership);
   await membership.start(NODE_WAIT_MS);
+  stack.use(journal);
+  await journal.start({ number: catalog.session, version: catalog.sessionVersion });
 
   const members = () => membership;
   const logger = loggers.named("replication");
@@ -143,12 +182,18 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
   const absent = worker("absent-nodes", ABSENT_INTERVAL_MS, async (signal) => {
     if ((await absentNodes.run(signal)) > 0) repair.wake();
   });
+  const keepJournal = worker("journal", JOURNAL_INTERVAL_MS, async (signal) => {
+    await journal.keep(signal);
+    if (!signal.aborted) await journal.snapshot(signal);
+  });
   const collect = worker("orphans", ORPHAN_INTERVAL_MS, (signal) => orphans.run(signal));
   membership.onOnline(() => {
     repairer.nodeCameBack();
     repair.wake();
     pendingDeletes.wake();
+    keepJournal.wake();
   });
+  keepJournal.start(JOURNAL_INTERVAL_MS);
   repair.start();
   absent.start();
   sweep.start();
@@ -193,6 +238,7 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
     objects,
     repairer,
     orphans,
+    journal,
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
 }

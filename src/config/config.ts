@@ -9,6 +9,7 @@ import type { Secret } from "../shared/secret.ts";
 export interface Config {
   readonly server: ServerConfig;
   readonly catalog: CatalogConfig;
+  readonly journal: JournalConfig;
   readonly coordinator: CoordinatorConfig;
   readonly storage: StorageConfig;
   readonly log: LogConfig;
@@ -63,6 +64,16 @@ export type CatalogConfig =
       readonly path: string;
     }
   | { readonly kind: "memory" };
+
+/** Of the catalog's journal on the nodes. */
+export interface JournalConfig {
+  /** Whether a commit is answered only when the journal has it. */
+  readonly sync: boolean;
+  readonly timeoutMs: number;
+  readonly snapshotIntervalMs: number;
+  /** Bytes of journal after which a snapshot is made before its time. */
+  readonly snapshotBytes: number;
+}
 
 export interface CoordinatorConfig {
   readonly kind: "embedded";

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { resolveQuorum } from "../placement/quorum.ts";
 import { Secret } from "../shared/secret.ts";
-import type { CatalogConfig, Config, Secrets, ServerConfig, StorageConfig } from "./config.ts";
+import type { CatalogConfig, Config, JournalConfig, Secrets, ServerConfig, StorageConfig } from "./config.ts";
 import { resolveDomains } from "./domains.ts";
 import { resolveNodeSecrets, resolveNodes } from "./resolve-nodes.ts";
 import type { ServerSettings } from "./schema/server-settings.ts";
@@ -12,12 +12,14 @@ import type { StorageSettings } from "./schema/storage-settings.ts";
 const MIB_BYTES = 2 ** 20;
 
 export function resolveConfig(settings: Settings): Config {
-  const { server, storage } = settings;
+  const { server } = settings;
+  const storage = resolveStorage(settings.storage, server.dataDir);
   return {
     server: resolveServer(server),
     catalog: resolveCatalog(settings.catalog.url, server.dataDir),
+    journal: resolveJournal(settings.catalog, storage),
     coordinator: settings.coordinator.url,
-    storage: resolveStorage(storage, server.dataDir),
+    storage,
     log: settings.log,
   };
 }
@@ -36,6 +38,20 @@ export function resolveSecrets({ server, storage }: Settings): Secrets {
 
 function resolveCatalog(url: CatalogUrl, dataDir: string): CatalogConfig {
   return url.kind === "memory" ? { kind: "memory" } : { kind: "lmdb", path: url.path ?? join(dataDir, "catalog") };
+}
+
+function resolveJournal(
+  { journal, journalTimeout, snapshotInterval, snapshotAfter }: Settings["catalog"],
+  { nodes, domains }: StorageConfig,
+): JournalConfig {
+  const active = new Set(domains.filter(({ role }) => role === "active").map(({ name }) => name));
+  const onVolumes = nodes.every(({ kind, domain }) => kind === "volume" || !active.has(domain));
+  return {
+    sync: journal === "sync" || (journal === "auto" && onVolumes),
+    timeoutMs: journalTimeout,
+    snapshotIntervalMs: snapshotInterval,
+    snapshotBytes: snapshotAfter,
+  };
 }
 
 function resolveServer({ dataDir, s3, admin, workers, limits }: ServerSettings): ServerConfig {

@@ -17,6 +17,9 @@ export interface Clock {
   startTimer(delayMs: number, fire: () => void): Timer;
 }
 
+/** As good as any. */
+const KEEP_ALIVE_MS = 3_600_000;
+
 export const systemClock: Clock = {
   nowMs: () => Date.now(),
   monotonicMs: () => performance.now(),
@@ -26,6 +29,12 @@ export const systemClock: Clock = {
     return { stop: () => clearTimeout(handle) };
   },
 };
+
+/** Keeps the process alive until it is disposed of: timers do not. */
+export function keepAlive(): Disposable {
+  const handle = setInterval(() => {}, KEEP_ALIVE_MS);
+  return { [Symbol.dispose]: () => clearInterval(handle) };
+}
 
 /**
  * Resolves after `delayMs`, or rejects with the signal's reason as soon as it aborts.

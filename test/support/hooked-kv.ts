@@ -10,7 +10,7 @@ import type {
   KvRange,
   KvRestored,
 } from "../../src/catalog/kv.ts";
-import { collectAtomic, type KvCommitRequest } from "../../src/catalog/kv-atomic.ts";
+import { collectAtomic, type KvCommitRequest, replayRequest } from "../../src/catalog/kv-atomic.ts";
 
 export interface KvHooks {
   /** Stands between a commit and the store; `pass` commits it. */
@@ -46,7 +46,7 @@ export class HookedKv implements Kv {
 
   atomic(): KvAtomic {
     return collectAtomic((request) => {
-      const pass = (): Promise<KvCommitResult> => this.#replay(request).commit();
+      const pass = (): Promise<KvCommitResult> => replayRequest(this.#under.atomic(), request).commit();
       return this.hooks.commit === undefined ? pass() : this.hooks.commit(request, pass);
     });
   }
@@ -69,19 +69,5 @@ export class HookedKv implements Kv {
 
   close(): Promise<void> {
     return this.#under.close();
-  }
-
-  #replay(request: KvCommitRequest): KvAtomic {
-    const atomic = this.#under.atomic();
-    for (const check of request.checks) {
-      if (check.kind === "version") atomic.check(check.key, check.version);
-      else atomic.checkEmpty(check.range);
-    }
-    for (const mutation of request.mutations) {
-      if (mutation.kind === "set") atomic.set(mutation.key, mutation.value);
-      else if (mutation.kind === "sum") atomic.sum(mutation.key, mutation.deltas);
-      else atomic.delete(mutation.key);
-    }
-    return atomic;
   }
 }

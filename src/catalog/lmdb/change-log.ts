@@ -32,7 +32,7 @@ export class ChangeLog {
 
   /** See Kv.changes. */
   read(after: number, bytesMax: number): KvChange[] {
-    if (after + 1 < this.#first) throw new ChangesForgottenError(after);
+    if (after + 1 < this.#first) throw new ChangesForgottenError(this.#first - 1);
     const changes: KvChange[] = [];
     let bytes = 0;
     // Where no snapshot can be had, a range of lmdb-js is empty without a word; a get throws.

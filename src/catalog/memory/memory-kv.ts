@@ -86,7 +86,7 @@ class MemoryKv implements Kv {
   async changes(after: number, bytesMax: number): Promise<KvChange[]> {
     this.#refuseIfClosed();
     const first = this.#version - this.#changes.length;
-    if (after < first) throw new ChangesForgottenError(after);
+    if (after < first) throw new ChangesForgottenError(first);
     const found: KvChange[] = [];
     let bytes = 0;
     for (const change of this.#changes.slice(after - first)) {

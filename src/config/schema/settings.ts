@@ -7,7 +7,7 @@
  */
 import * as z from "zod";
 import type { CoordinatorConfig } from "../config.ts";
-import { type Leaf, leaf, type Reading, word } from "./leaves.ts";
+import { duration, type Leaf, leaf, type Reading, size, word } from "./leaves.ts";
 import { serverSettings } from "./server-settings.ts";
 import { settingNotes } from "./setting-notes.ts";
 import { storageSettings } from "./storage-settings.ts";
@@ -46,6 +46,19 @@ export const settingsSchema = z.strictObject({
         meaning:
           "`lmdb:` (folder `catalog` of the data folder), `lmdb:PATH`, or `memory:` (forgets everything when it stops)",
         secret: true,
+      }),
+      journal: word(["auto", "sync", "async"]).prefault("auto").register(settingNotes, {
+        meaning:
+          "whether a commit is answered when the journal on the nodes has it (`sync`) or up to a second before (`async`); `auto`: `sync` where all nodes of the active domains are volumes",
+      }),
+      journalTimeout: duration("1s", "5min").prefault("10s").register(settingNotes, {
+        meaning: "how long a commit waits for the journal before its outcome is unknown to the client",
+      }),
+      snapshotInterval: duration("1min", "30d").prefault("24h").register(settingNotes, {
+        meaning: "how often the whole catalog is written to the nodes, if it changed",
+      }),
+      snapshotAfter: size("1MiB", "1TiB").prefault("256MiB").register(settingNotes, {
+        meaning: "bytes of journal after which that is done sooner",
       }),
     })
     .prefault({}),

@@ -56,7 +56,8 @@ export class DyingSweeper {
     const { catalog, clock, graceMs } = this.#deps;
     const candidates = walk(catalog.kv, dyingBefore(clock.nowMs() - graceMs + 1));
     await forEachConcurrently(candidates, CONCURRENCY, signal, async (entry) => {
-      if (entry.version > version) return;
+      // What the journal does not have may be undone by the loss of the catalog, and then lives again.
+      if (entry.version > Math.min(version, catalog.journaledVersion())) return;
       try {
         await this.#bury(entry, decodeDying(entry.value));
       } catch (error) {

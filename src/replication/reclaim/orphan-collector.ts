@@ -44,7 +44,7 @@ export class OrphanCollector {
   /** One run over the ended sessions on the nodes that can be asked now. */
   async run(signal: AbortSignal): Promise<void> {
     const { catalog, members } = this.#deps;
-    for (const session of await endedSessions(catalog.kv)) {
+    for (const session of await endedSessions(catalog)) {
       let complete = true;
       // Also those that are not configured now: they may come back with what they hold.
       for (const { uuid } of members().topology.nodes) {

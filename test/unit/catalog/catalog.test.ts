@@ -93,9 +93,9 @@ test("ending the other sessions ends each once and leaves our own", async () => 
   await open();
   await open();
   const now = await open();
-  assert.deepEqual(await endedSessions(kv), []);
+  assert.deepEqual(await endedSessions(now), []);
   await endOtherSessions(now);
-  assert.deepEqual(await endedSessions(kv), [1, 2]);
+  assert.deepEqual(await endedSessions(now), [1, 2]);
   const ended = await kv.get(sessionKey(1));
   await endOtherSessions(now);
   assert.equal((await kv.get(sessionKey(1)))?.version, ended?.version);

@@ -81,14 +81,14 @@ test("a node that is away is looked through when it is back, and the session is 
   gateway.nodeDown("d1-0");
   await gateway.restart();
   await gateway.collectOrphans();
-  assert.deepEqual(await endedSessions(gateway.kv), [1]);
+  assert.deepEqual(await endedSessions(gateway.process.catalog), [1]);
   assert.equal(gateway.node("d0-0").store.blobs.size, 0);
   await gateway.collectOrphans();
   assert.equal(gateway.node("d0-0").control.count("list"), 1, "a node that was looked through was asked again");
   gateway.nodeUp("d1-0");
   await gateway.collectOrphans();
   assert.equal(copyCount(gateway), 0);
-  assert.deepEqual(await endedSessions(gateway.kv), []);
+  assert.deepEqual(await endedSessions(gateway.process.catalog), []);
   const { counts } = await readCatalog(gateway.kv);
   assert.deepEqual([counts.get("session"), counts.get("collected")], [1, undefined]);
 });
@@ -105,7 +105,7 @@ test("a node that cannot tell what it holds keeps nobody from asking the others"
     gateway.node("d0-0").control.hooks = {};
     await gateway.collectOrphans();
     assert.equal(copyCount(gateway), 0);
-    assert.deepEqual(await endedSessions(gateway.kv), []);
+    assert.deepEqual(await endedSessions(gateway.process.catalog), []);
   }
 });
 
@@ -121,10 +121,10 @@ test("an orphan that its node does not delete is found again", async () => {
   await gateway.restart();
   await gateway.collectOrphans();
   assert.deepEqual(gateway.process.orphans.counts, { found: 2, removed: 1 });
-  assert.deepEqual(await endedSessions(gateway.kv), [1]);
+  assert.deepEqual(await endedSessions(gateway.process.catalog), [1]);
   await gateway.collectOrphans();
   assert.equal(copyCount(gateway), 0);
-  assert.deepEqual(await endedSessions(gateway.kv), []);
+  assert.deepEqual(await endedSessions(gateway.process.catalog), []);
 });
 
 test("more orphans than a page holds are found among copies that stay", async () => {
@@ -145,7 +145,7 @@ test("several sessions that ended are worked off, each with its own", async () =
   }
   await gateway.collectOrphans();
   assert.equal(copyCount(gateway), 0);
-  assert.deepEqual(await endedSessions(gateway.kv), []);
+  assert.deepEqual(await endedSessions(gateway.process.catalog), []);
   assert.equal(gateway.process.catalog.session, 5);
 });
 

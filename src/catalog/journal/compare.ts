@@ -1,0 +1,38 @@
+import type { Kv, KvEntry, KvRange } from "../kv.ts";
+import { isLocal } from "../kv-atomic.ts";
+
+const ALL: KvRange = { start: Buffer.of(0), end: Buffer.of(0xff) };
+const PAGE_ENTRIES = 1_000;
+
+/** An entry that two stores do not have alike. */
+export interface Difference {
+  readonly key: Buffer;
+  readonly left: KvEntry | undefined;
+  readonly right: KvEntry | undefined;
+}
+
+/** What two stores hold differently, in key order; local entries aside. Each is read a page at a time. */
+export async function* differences(left: Kv, right: Kv): AsyncGenerator<Difference, void, undefined> {
+  const [lefts, rights] = [entriesOf(left), entriesOf(right)];
+  let [l, r] = [await lefts.next(), await rights.next()];
+  while (!l.done || !r.done) {
+    const order = l.done ? 1 : r.done ? -1 : Buffer.compare(l.value.key, r.value.key);
+    const [a, b] = [order <= 0 && !l.done ? l.value : undefined, order >= 0 && !r.done ? r.value : undefined];
+    if (a === undefined || b === undefined || a.version !== b.version || !a.value.equals(b.value)) {
+      yield { key: (a ?? b)?.key ?? Buffer.alloc(0), left: a, right: b };
+    }
+    if (order <= 0) l = await lefts.next();
+    if (order >= 0) r = await rights.next();
+  }
+}
+
+async function* entriesOf(kv: Kv): AsyncGenerator<KvEntry, void, undefined> {
+  let { start } = ALL;
+  for (;;) {
+    const page = await kv.list({ start, end: ALL.end }, { limit: PAGE_ENTRIES });
+    for (const entry of page) if (!isLocal(entry.key)) yield entry;
+    const last = page.at(-1);
+    if (last === undefined || page.length < PAGE_ENTRIES) return;
+    start = Buffer.concat([last.key, Buffer.of(0)]);
+  }
+}

@@ -1,0 +1,207 @@
+/**
+ * Upkeep of the journal: what a domain lacks is copied to it from another, small segments are merged into larger ones,
+ * and what a snapshot covers is removed.
+ */
+
+import { NodeError } from "../../nodes/storage-node.ts";
+import type { Logger } from "../../observability/logger.ts";
+import type { Clock } from "../../shared/clock.ts";
+import type { KvChange } from "../kv.ts";
+import type { Holdings } from "./holdings.ts";
+import type { DomainJournal, JournalStatus } from "./journal.ts";
+import type { JournalName, SegmentName } from "./journal-name.ts";
+import type { JournalCluster } from "./journal-nodes.ts";
+import { identityOf, JournalReader } from "./journal-reader.ts";
+import type { PieceWriter } from "./piece-writer.ts";
+import { encodeSegment } from "./pieces.ts";
+import { piecesOf, Retention } from "./retention.ts";
+import { SEGMENT_BYTES, type Shipper } from "./shipper.ts";
+
+/** This many segments in a row, or of SEGMENT_BYTES together, become one. */
+const MERGE_SEGMENTS = 256;
+/** Longer ones are left as they are. */
+const MERGED_BYTES_MIN = SEGMENT_BYTES / 2;
+/** Pieces copied to a domain in one run. */
+const COPIES_PER_RUN = 1_000;
+/** Deletions under way at a time. */
+const DELETIONS = 32;
+/** A node is listed anew after this long: a put without an answer may have left a piece there. */
+const RELIST_MS = 3_600_000;
+
+export interface KeeperDeps {
+  readonly cluster: JournalCluster;
+  readonly holdings: Holdings;
+  readonly writer: PieceWriter;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly shipper: Shipper;
+}
+
+export class Keeper {
+  readonly #deps: KeeperDeps;
+  readonly #listedAtMs = new Map<string, number>();
+  /** The base of a snapshot that is being made. */
+  making: number | undefined;
+
+  constructor(deps: KeeperDeps) {
+    this.#deps = deps;
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    await this.#list(signal);
+    await this.#remove(signal);
+    if (!signal.aborted) await this.#merge(signal);
+    if (!signal.aborted) await this.#copyToDomains(signal);
+  }
+
+  status(): Pick<JournalStatus, "domains" | "segments" | "bytes" | "snapshot" | "rebuildable"> {
+    const { cluster, holdings, shipper } = this.#deps;
+    const retention = new Retention(cluster, holdings);
+    const domains = cluster.domains().map((domain): DomainJournal => {
+      return { domain, through: retention.chainIn(domain).reach(retention.floor) };
+    });
+    const [newest] = retention.snapshots;
+    return {
+      domains,
+      segments: new Set(retention.held.map(({ piece }) => identityOf(piece.name))).size,
+      bytes: retention.held.reduce((sum, { piece }) => sum + piece.bytes, 0),
+      ...(newest === undefined ? {} : { snapshot: { base: newest.base } }),
+      rebuildable: retention.reach >= shipper.shippedThrough,
+    };
+  }
+
+  async #list(signal: AbortSignal): Promise<void> {
+    const { cluster, holdings, clock, logger } = this.#deps;
+    for (const node of cluster.nodes()) {
+      if (node.lost()) holdings.forget(node.uuid);
+      const listedAtMs = this.#listedAtMs.get(node.uuid);
+      const recent = listedAtMs !== undefined && clock.monotonicMs() < listedAtMs + RELIST_MS;
+      if (signal.aborted || !node.servesReads() || (recent && holdings.knows(node.uuid))) continue;
+      try {
+        const startedAtMs = clock.monotonicMs();
+        await holdings.refresh(node, signal);
+        this.#listedAtMs.set(node.uuid, startedAtMs);
+      } catch (error) {
+        if (!(error instanceof NodeError)) throw error;
+        logger.warn({ err: error, node: node.name }, "the journal on a node could not be listed");
+      }
+    }
+  }
+
+  async #remove(signal: AbortSignal): Promise<void> {
+    const { cluster, holdings } = this.#deps;
+    const going = new Retention(cluster, holdings)
+      .superfluous(this.making)
+      .filter(({ holder }) => holder.servesReads())
+      .values();
+    const worker = async (): Promise<void> => {
+      for (const { holder, piece } of going) {
+        if (signal.aborted) return;
+        try {
+          await holder.node.delete(piece.key);
+          holdings.remove(holder.uuid, piece.key);
+        } catch (error) {
+          // It is tried again by the next run.
+          if (!(error instanceof NodeError)) throw error;
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: DELETIONS }, worker));
+  }
+
+  async #merge(signal: AbortSignal): Promise<void> {
+    const { cluster, holdings } = this.#deps;
+    const retention = new Retention(cluster, holdings);
+    const bytesOf = new Map(retention.held.map(({ piece }) => [identityOf(piece.name), piece.bytes]));
+    const end = this.#deps.shipper.shippedThrough;
+    let row: SegmentName[] = [];
+    let bytes = 0;
+    for (let at = retention.floor + 1; at <= end && !signal.aborted; ) {
+      const [next] = retention.chain.holding(at);
+      if (next === undefined) return;
+      const { name } = next;
+      const length = bytesOf.get(identityOf(name)) ?? 0;
+      const fits = length < MERGED_BYTES_MIN && next.through === name.through && name.from === at;
+      if (!fits || name.session !== row[0]?.session) [row, bytes] = [[], 0];
+      if (fits) {
+        row.push(name);
+        bytes += length;
+      }
+      if (row.length >= MERGE_SEGMENTS || (row.length > 1 && bytes >= SEGMENT_BYTES)) {
+        await this.#mergeRow(row, signal);
+        [row, bytes] = [[], 0];
+      }
+      at = next.through + 1;
+    }
+  }
+
+  async #mergeRow(row: readonly SegmentName[], signal: AbortSignal): Promise<void> {
+    const { cluster, writer, clock, holdings } = this.#deps;
+    const [first, last] = [row[0], row.at(-1)];
+    if (first === undefined || last === undefined) return;
+    const reader = this.#reader();
+    const changes: KvChange[] = [];
+    let through = first.from - 1;
+    for await (const segment of reader.segments(through, signal)) {
+      if (segment.session !== first.session || segment.through > last.through) break;
+      changes.push(...segment.changes);
+      through = segment.through;
+      if (through === last.through) break;
+    }
+    if (through !== last.through) return;
+    const name: SegmentName = { ...first, through };
+    const origin = { clusterId: cluster.clusterId, madeAtMs: clock.nowMs() };
+    const bytes = encodeSegment({ ...origin, ...name, changes });
+    await writer.write(name, bytes);
+    // The parts may go where the whole is: so it goes wherever the parts are.
+    const retention = new Retention(cluster, holdings);
+    for (const domain of cluster.domains())
+      if (!retention.holds(domain, name)) await writer.writeTo(domain, name, bytes);
+  }
+
+  async #copyToDomains(signal: AbortSignal): Promise<void> {
+    const { cluster, holdings } = this.#deps;
+    const retention = new Retention(cluster, holdings);
+    const reader = this.#reader();
+    for (const domain of cluster.domains()) {
+      if (!cluster.nodes().some((node) => node.domain === domain && node.takesWrites())) continue;
+      let copies = 0;
+      for (const name of this.#lackedBy(domain, retention)) {
+        if (signal.aborted || copies++ >= COPIES_PER_RUN || !(await this.#copy(reader, domain, name))) break;
+      }
+      if (copies > 0) this.#deps.logger.info({ domain, copies }, "pieces of the journal were copied to a domain");
+    }
+  }
+
+  /** The pieces that the domain's nodes do not hold and ought to. */
+  *#lackedBy(domain: string, retention: Retention): Generator<JournalName> {
+    for (const snapshot of retention.snapshots) {
+      for (const name of piecesOf(snapshot)) if (!retention.holds(domain, name)) yield name;
+    }
+    const own = retention.chainIn(domain);
+    const end = this.#deps.shipper.shippedThrough;
+    for (let at = own.reach(retention.floor); at < end; ) {
+      const [missing] = retention.chain.holding(at + 1);
+      if (missing === undefined) return;
+      yield missing.name;
+      at = own.reach(missing.through);
+    }
+  }
+
+  async #copy(reader: JournalReader, domain: string, name: JournalName): Promise<boolean> {
+    const bytes = await reader.bytesOf(name);
+    return bytes !== undefined && (await this.#deps.writer.writeTo(domain, name, bytes));
+  }
+
+  #reader(): JournalReader {
+    const { cluster, holdings, logger } = this.#deps;
+    return new JournalReader({
+      clusterId: cluster.clusterId,
+      holdings,
+      nodes: cluster.nodes().filter((node) => node.servesReads()),
+      onBad: (holder, { name }, error) => {
+        logger.warn({ err: error, node: holder.name, piece: identityOf(name) }, "a piece of the journal is damaged");
+      },
+    });
+  }
+}

@@ -1,0 +1,132 @@
+/**
+ * Brings a store to what the journal says: one that is a little behind, or an empty one.
+ */
+import type { Kv, KvRestored } from "../kv.ts";
+import type { JournalReader } from "./journal-reader.ts";
+import type { Segment, Snapshot } from "./pieces.ts";
+
+/** The journal on the nodes says more than can be replayed onto the store: commits in between are missing. */
+export class JournalGapError extends Error {
+  constructor(after: number, nextKnown: number) {
+    super(
+      `the catalog ends at commit ${after}, and the journal on the nodes goes on at commit ${nextKnown}: what lies between is not there`,
+    );
+    this.name = "JournalGapError";
+  }
+}
+
+/** Writes what a segment says. */
+export async function applySegment(kv: Kv, segment: Segment): Promise<void> {
+  const entries = segment.changes.flatMap(({ version, writes }): KvRestored[] =>
+    writes.map(({ key, value }) => ({ key, value, version })),
+  );
+  await kv.restore(entries, segment.through);
+}
+
+/**
+ * Replays what the journal has and the store does not: a store that was put back from a backup is then as it was.
+ * @returns how many commits that were
+ * @throws JournalGapError when there is more that cannot be reached; CatalogError
+ */
+export async function catchUp(kv: Kv, reader: JournalReader, signal?: AbortSignal): Promise<number> {
+  const before = await kv.version();
+  for await (const segment of reader.segments(before, signal)) await applySegment(kv, segment);
+  const version = await kv.version();
+  const nextKnown = reader.chain.nextAfter(version);
+  if (nextKnown !== undefined) throw new JournalGapError(version, nextKnown);
+  return version - before;
+}
+
+export interface ReplayProgress {
+  readonly snapshot?: { readonly chunk: number; readonly chunks: number };
+  /** The last commit that was replayed. */
+  readonly version: number;
+  /** The last one that the nodes that answer know of. */
+  readonly last: number;
+}
+
+/** Nothing on the nodes, or nothing whole, from which a catalog could be made. */
+export class NothingToReplayError extends Error {
+  constructor() {
+    super("the nodes hold neither a whole snapshot of the catalog nor its journal from the first commit on");
+    this.name = "NothingToReplayError";
+  }
+}
+
+export interface Replayed {
+  readonly kv: Kv;
+  /** The last commit that was replayed. */
+  readonly version: number;
+  /** When the process wrote it, by its own wall clock. */
+  readonly lastWrittenAtMs?: number;
+  readonly snapshot?: Snapshot;
+  /** There is more of the journal behind a gap, from this commit on. It was left out. */
+  readonly gapUntil?: number;
+}
+
+/**
+ * Makes a catalog from the newest snapshot that is whole and the journal behind it, up to the first gap.
+ * @param openEmpty opens an empty store; called once more for each snapshot that turned out not to be whole, after its
+ *   store was closed
+ * @throws NothingToReplayError; CatalogError
+ */
+export async function replay(
+  reader: JournalReader,
+  openEmpty: () => Promise<Kv>,
+  { onProgress, signal }: { onProgress?: (progress: ReplayProgress) => void; signal?: AbortSignal } = {},
+): Promise<Replayed> {
+  for await (const snapshot of reader.snapshots(signal)) {
+    const kv = await openEmpty();
+    if (await loadSnapshot(kv, reader, { snapshot, onProgress, signal })) {
+      const replayed = await replaySegments(kv, reader, { after: snapshot.base, onProgress, signal });
+      if (replayed.version >= snapshot.through) return { ...replayed, snapshot };
+    }
+    await kv.close();
+  }
+  if (reader.chain.holding(1).length === 0) throw new NothingToReplayError();
+  return replaySegments(await openEmpty(), reader, { after: 0, onProgress, signal });
+}
+
+interface Replaying {
+  readonly onProgress: ((progress: ReplayProgress) => void) | undefined;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Whether all of its chunks were good. */
+async function loadSnapshot(
+  kv: Kv,
+  reader: JournalReader,
+  { snapshot, onProgress, signal }: Replaying & { readonly snapshot: Snapshot },
+): Promise<boolean> {
+  const { base, through, chunks } = snapshot;
+  for (let chunk = 0; chunk < chunks; chunk++) {
+    const entries = await reader.chunk(snapshot, chunk, signal);
+    if (entries === undefined) return false;
+    await kv.restore(entries, through);
+    onProgress?.({ snapshot: { chunk: chunk + 1, chunks }, version: base, last: reader.chain.last });
+  }
+  return true;
+}
+
+async function replaySegments(
+  kv: Kv,
+  reader: JournalReader,
+  { after, onProgress, signal }: Replaying & { readonly after: number },
+): Promise<Replayed> {
+  let version = after;
+  let lastWrittenAtMs: number | undefined;
+  const floor = await kv.version();
+  for await (const segment of reader.segments(after, signal)) {
+    await applySegment(kv, { ...segment, through: Math.max(segment.through, floor) });
+    version = segment.through;
+    lastWrittenAtMs = segment.madeAtMs;
+    onProgress?.({ version, last: reader.chain.last });
+  }
+  const gapUntil = reader.chain.nextAfter(version);
+  return {
+    kv,
+    version,
+    ...(lastWrittenAtMs === undefined ? {} : { lastWrittenAtMs }),
+    ...(gapUntil === undefined ? {} : { gapUntil }),
+  };
+}

@@ -1,0 +1,108 @@
+/**
+ * What of the journal is kept, and what of it a domain has: worked out from the names of the pieces that each node holds.
+ */
+import { Chain } from "./chain.ts";
+import type { Holdings } from "./holdings.ts";
+import { type JournalName, type SegmentName, type SnapshotName } from "./journal-name.ts";
+import type { HeldPiece, JournalCluster, JournalNode } from "./journal-nodes.ts";
+import { chunkOf, identityOf } from "./journal-reader.ts";
+
+/** Snapshots that are kept, and the journal behind the older of them: one may turn out to be unreadable. */
+const SNAPSHOTS_KEPT = 2;
+
+interface HeldBy {
+  readonly holder: JournalNode;
+  readonly piece: HeldPiece;
+}
+
+/** A picture of what the nodes hold, at one moment. */
+export class Retention {
+  readonly held: readonly HeldBy[];
+  /** Of all nodes. */
+  readonly chain: Chain;
+  /** The newest snapshots that a quorum of domains holds whole, the newest first. */
+  readonly snapshots: readonly SnapshotName[];
+  /** Every commit after this one is kept. */
+  readonly floor: number;
+  readonly #names: readonly JournalName[];
+  readonly #identities = new Map<string, Set<string>>();
+
+  constructor(cluster: JournalCluster, holdings: Holdings) {
+    this.held = [...holdings.among(cluster.nodes())];
+    this.#names = this.held.map(({ piece }) => piece.name);
+    this.chain = new Chain(this.#names);
+    for (const { holder, piece } of this.held) {
+      const identities = this.#identities.get(holder.domain) ?? new Set();
+      this.#identities.set(holder.domain, identities.add(identityOf(piece.name)));
+    }
+    const domains = cluster.domains();
+    const quorum = Math.min(cluster.quorum(), domains.length);
+    const whole = new Map<string, SnapshotName>();
+    for (const name of this.#names) {
+      if (name.kind !== "snapshot") continue;
+      const holders = domains.filter((domain) => piecesOf(name).every((piece) => this.holds(domain, piece)));
+      if (holders.length >= quorum) whole.set(identityOf(name), name);
+    }
+    const newestFirst = [...whole.values()].sort((a, b) => b.base - a.base || b.session - a.session);
+    this.snapshots = newestFirst.slice(0, SNAPSHOTS_KEPT);
+    // With one snapshot alone nothing goes yet, though what lies before it is not wanted.
+    this.floor = this.snapshots.at(-1)?.base ?? 0;
+  }
+
+  /** Whether a node of the domain holds the piece. */
+  holds(domain: string, name: JournalName): boolean {
+    return this.#identities.get(domain)?.has(identityOf(name)) === true;
+  }
+
+  /** The segments of a domain's nodes. */
+  chainIn(domain: string): Chain {
+    const names = this.held.filter(({ holder }) => holder.domain === domain).map(({ piece }) => piece.name);
+    return new Chain(names, this.#names);
+  }
+
+  /** The last commit to which the pieces of all nodes together reach from what is kept. */
+  get reach(): number {
+    return this.chain.reach(this.snapshots[0]?.base ?? 0);
+  }
+
+  /**
+   * Pieces that are not wanted any more: behind the older of the kept snapshots, parts of others, and segments that are
+   * a part of a longer one in the same domain.
+   * @param making the base of a snapshot that is being made
+   */
+  superfluous(making: number | undefined): HeldBy[] {
+    const kept = new Set(this.snapshots.flatMap(piecesOf).map(identityOf));
+    const newest = this.snapshots[0]?.base ?? -1;
+    const enough = this.snapshots.length >= SNAPSHOTS_KEPT;
+    const longer = this.#contained();
+    return this.held.filter((one) => {
+      const { name } = one.piece;
+      if (name.kind === "segment") return (enough && name.through <= this.floor) || longer.has(one);
+      if (kept.has(identityOf(name)) || name.base === making) return false;
+      return enough || name.base > newest;
+    });
+  }
+
+  /** Segments that lie within a longer one of the same session in the same domain. */
+  #contained(): Set<HeldBy> {
+    const contained = new Set<HeldBy>();
+    const longest = new Map<string, SegmentName>();
+    const ordered = this.held
+      .filter((one): one is HeldBy & { piece: { name: SegmentName } } => one.piece.name.kind === "segment")
+      .sort((a, b) => a.piece.name.from - b.piece.name.from || b.piece.name.through - a.piece.name.through);
+    for (const one of ordered) {
+      const { name } = one.piece;
+      const lane = `${one.holder.domain} ${name.session}`;
+      const before = longest.get(lane);
+      if (before === undefined || name.through > before.through) longest.set(lane, name);
+      else if (name.from !== before.from || name.through !== before.through) contained.add(one);
+    }
+    return contained;
+  }
+}
+
+/** All pieces of a snapshot, its list last. */
+export function piecesOf(name: SnapshotName): JournalName[] {
+  const chunks = Array.from({ length: name.chunks }, (_, number) => chunkOf(name, number));
+  return [...chunks, name];
+}

@@ -1,0 +1,203 @@
+/**
+ * Carries the changes of the store to the nodes, in order: what has come in while one segment is made durable goes into
+ * the next.
+ */
+import type { Logger } from "../../observability/logger.ts";
+import { type Clock, sleep } from "../../shared/clock.ts";
+import { toError } from "../../shared/errors.ts";
+import { CatalogError, ChangesForgottenError, type Kv, type KvChange } from "../kv.ts";
+import { SEGMENT_COMMITS_MAX } from "./journal-name.ts";
+import type { JournalCluster } from "./journal-nodes.ts";
+import type { PieceWriter } from "./piece-writer.ts";
+import { encodeSegment } from "./pieces.ts";
+import { VersionGate } from "./version-gate.ts";
+
+/** Bytes of changes in one segment, about. */
+export const SEGMENT_BYTES = 4 * 1024 * 1024;
+/** Wait before another attempt after the first that failed; each further one doubles it. */
+const RETRY_MIN_MS = 50;
+const RETRY_MAX_MS = 5_000;
+
+export interface ShipperDeps {
+  readonly kv: Kv;
+  readonly cluster: JournalCluster;
+  readonly writer: PieceWriter;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** How long changes are collected before they go; 0 sends them at once. */
+  readonly collectMs: number;
+  /** Whoever waits for the journal longer than this is told that the outcome is unknown. */
+  readonly timeoutMs: number;
+}
+
+export class Shipper implements AsyncDisposable {
+  readonly #deps: ShipperDeps;
+  readonly #gate: VersionGate;
+  readonly #stop = new AbortController();
+  #session = 0;
+  /** The first commit of our own session. */
+  #began = 0;
+  #committed = 0;
+  #committedAtMs = 0;
+  #bytesShipped = 0;
+  #failure: Error | undefined;
+  #wake: () => void = () => {};
+  /** Up to this commit nothing is collected first. */
+  #hurryThrough = 0;
+  #running: Promise<void> | undefined;
+
+  constructor(deps: ShipperDeps) {
+    this.#deps = deps;
+    this.#gate = new VersionGate(deps.clock, deps.timeoutMs, () => {
+      const message = "the journal could not be made durable in time";
+      return new CatalogError("unknown-outcome", message, { cause: this.#failure });
+    });
+  }
+
+  /**
+   * Begins with what the store still has on record, which resolves when all of it is durable.
+   * @param session of this process, and the commit that began it. What was committed before goes under the session
+   *   before, whose process did not come to it.
+   * @throws CatalogError
+   */
+  async start(session: { readonly number: number; readonly version: number }): Promise<void> {
+    const { kv } = this.#deps;
+    this.#session = session.number;
+    this.#began = session.version;
+    this.#gate.advance(await oldestKept(kv));
+    this.committed(await kv.version());
+    this.#running = this.#run();
+    await this.flush();
+  }
+
+  /** The last commit that is durable in the journal. */
+  get shippedThrough(): number {
+    return this.#gate.reached;
+  }
+
+  /** Why the last attempt failed, if it did: while it is set, nothing can be made durable. */
+  get failure(): Error | undefined {
+    return this.#failure;
+  }
+
+  /** Bytes of segments since the process started. */
+  get bytesShipped(): number {
+    return this.#bytesShipped;
+  }
+
+  /** Age of the oldest commit that is not in the journal, in milliseconds; 0 when there is none. */
+  get lagMs(): number {
+    return this.#committed > this.#gate.reached ? this.#deps.clock.monotonicMs() - this.#committedAtMs : 0;
+  }
+
+  /** A commit happened that the journal is to have. */
+  committed(version: number): void {
+    if (version <= this.#committed) return;
+    if (this.#committed <= this.#gate.reached) this.#committedAtMs = this.#deps.clock.monotonicMs();
+    this.#committed = version;
+    this.#wake();
+  }
+
+  /** Resolves when the commit is durable in the journal. @throws CatalogError `unknown-outcome` after the timeout */
+  shipped(version: number): Promise<void> {
+    return this.#gate.wait(version);
+  }
+
+  /** Resolves when all that is committed now is durable in the journal. @throws CatalogError */
+  async flush(): Promise<void> {
+    const version = await this.#deps.kv.version();
+    this.committed(version);
+    if (version <= this.#gate.reached) return;
+    this.#hurryThrough = version;
+    this.#wake();
+    await this.#gate.wait(version);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort();
+    this.#wake();
+    await this.#running;
+    this.#gate.fail(new CatalogError("unavailable", "the journal is closed"));
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stop;
+    let retryMs = RETRY_MIN_MS;
+    while (!signal.aborted) {
+      try {
+        if (this.#committed <= this.#gate.reached) await this.#woken();
+        if (this.#mayCollect()) await this.#collect();
+        if (!signal.aborted && this.#committed > this.#gate.reached) await this.#ship();
+        this.#failure = undefined;
+        retryMs = RETRY_MIN_MS;
+      } catch (error) {
+        if (signal.aborted) return;
+        if (this.#failure === undefined) this.#deps.logger.warn({ err: error }, "the journal could not be written");
+        this.#failure = toError(error);
+        await sleep(this.#deps.clock, retryMs, signal).catch(() => {});
+        retryMs = Math.min(RETRY_MAX_MS, 2 * retryMs);
+      }
+    }
+  }
+
+  /** Resolves when there is something to do. */
+  #woken(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+      if (this.#committed > this.#gate.reached || this.#stop.signal.aborted) resolve();
+    });
+  }
+
+  #mayCollect(): boolean {
+    return this.#deps.collectMs > 0 && this.#hurryThrough <= this.#gate.reached && !this.#stop.signal.aborted;
+  }
+
+  #collect(): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = this.#deps.clock.startTimer(this.#deps.collectMs, resolve);
+      this.#wake = () => {
+        if (this.#mayCollect()) return;
+        timer.stop();
+        resolve();
+      };
+    });
+  }
+
+  async #ship(): Promise<void> {
+    const { kv, cluster, writer, clock } = this.#deps;
+    const after = this.#gate.reached;
+    const changes = this.#ofOneSession(await kv.changes(after, SEGMENT_BYTES));
+    const through = changes.at(-1)?.version;
+    if (through === undefined) throw new CatalogError("unavailable", "commits are missing in the store's changes");
+    const origin = { clusterId: cluster.clusterId, madeAtMs: clock.nowMs() };
+    const name = { kind: "segment", from: after + 1, through, session: this.#sessionOf(through) } as const;
+    const bytes = encodeSegment({ ...origin, ...name, changes });
+    await writer.write(name, bytes);
+    this.#bytesShipped += bytes.length;
+    if (through < this.#committed) this.#committedAtMs = clock.monotonicMs();
+    this.#gate.advance(through);
+    kv.forgetChanges(through);
+  }
+
+  #ofOneSession(changes: KvChange[]): KvChange[] {
+    const [first] = changes;
+    if (first === undefined) return [];
+    const session = this.#sessionOf(first.version);
+    return changes.slice(0, SEGMENT_COMMITS_MAX).filter(({ version }) => this.#sessionOf(version) === session);
+  }
+
+  #sessionOf(version: number): number {
+    return version < this.#began ? this.#session - 1 : this.#session;
+  }
+}
+
+/** The commit after which a store has all changes on record. */
+async function oldestKept(kv: Kv): Promise<number> {
+  try {
+    await kv.changes(0, 1);
+    return 0;
+  } catch (error) {
+    if (error instanceof ChangesForgottenError) return error.keptAfter;
+    throw error;
+  }
+}

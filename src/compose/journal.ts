@@ -1,0 +1,126 @@
+/**
+ * The journal over the cluster's nodes.
+ */
+import { Holdings } from "../catalog/journal/holdings.ts";
+import type { JournalSettings } from "../catalog/journal/journal.ts";
+import type { JournalCluster, JournalNode } from "../catalog/journal/journal-nodes.ts";
+import { JournalReader } from "../catalog/journal/journal-reader.ts";
+import { catchUp } from "../catalog/journal/replay.ts";
+import type { Kv } from "../catalog/kv.ts";
+import type { Members } from "../cluster/members.ts";
+import type { NodeHandle } from "../cluster/membership.ts";
+import { loadTopology } from "../cluster/topology-store.ts";
+import type { JournalConfig } from "../config/config.ts";
+import { NodeError } from "../nodes/storage-node.ts";
+import type { Logger } from "../observability/logger.ts";
+import type { Clock } from "../shared/clock.ts";
+import type { Id } from "../shared/ids.ts";
+
+/** In `async`: how long commits are collected. With the time that a put takes the journal stays within a second. */
+const COLLECT_MS = 500;
+/** How long the start waits for nodes that do not answer what they hold of the journal. */
+const LIST_WAIT_MS = 10_000;
+
+export function journalSettings(config: JournalConfig): JournalSettings {
+  return { ...config, collectMs: COLLECT_MS };
+}
+
+/** The members as the journal sees them. */
+export function journalCluster(members: () => Members, clusterId: () => Id): JournalCluster {
+  const active = (): string[] =>
+    members()
+      .topology.domains.filter(({ role }) => role === "active")
+      .map(({ name }) => name);
+  return {
+    get clusterId() {
+      return clusterId();
+    },
+    nodes: () => {
+      const domains = new Set(active());
+      return members()
+        .all()
+        .map(({ spec, node }): JournalNode => {
+          const { uuid, name, domain } = spec;
+          return {
+            uuid,
+            name,
+            domain,
+            node,
+            active: domains.has(domain),
+            takesWrites: () => members().acceptsWrites(uuid),
+            servesReads: () => members().servesReads(uuid),
+            lost: () => members().get(uuid)?.state === "replaced",
+          };
+        });
+    },
+    domains: active,
+    quorum: () => members().topology.replication.quorum,
+    degraded: () => members().topology.replication.degradedWrite.enabled,
+  };
+}
+
+/** No node could be asked for its journal. */
+class NoJournalError extends Error {
+  constructor(causes: readonly unknown[]) {
+    super("no node answers what the journal says, so it is not known whether the catalog is up to date", {
+      cause: causes[0],
+    });
+    this.name = "NoJournalError";
+  }
+}
+
+/**
+ * Brings a store up to what the journal on the nodes says, before anything is written to it: it may have been put back
+ * from a backup.
+ * @param handles of the nodes that passed admission before
+ * @returns what the nodes hold of the journal
+ * @throws NoJournalError; JournalGapError; CatalogError
+ */
+export async function catchUpWithNodes(
+  kv: Kv,
+  handles: ReadonlyMap<Id, NodeHandle>,
+  deps: { readonly clusterId: Id; readonly clock: Clock; readonly logger: Logger },
+): Promise<Holdings> {
+  const holdings = new Holdings();
+  const { records } = (await loadTopology(kv)) ?? { records: new Map() };
+  const nodes = [...handles].map(([uuid, { node }]): JournalNode => {
+    const { name, domain } = records.get(uuid) ?? { name: node.name, domain: "" };
+    const answers = { takesWrites: () => false, servesReads: () => true, lost: () => false };
+    return { uuid, name, domain, node, active: true, ...answers };
+  });
+  if (nodes.length === 0) return holdings;
+  const causes = await listAll(nodes, holdings, deps);
+  if (causes.length === nodes.length) throw new NoJournalError(causes);
+  const reader = new JournalReader({ clusterId: deps.clusterId, holdings, nodes });
+  const commits = await catchUp(kv, reader);
+  if (commits > 0) deps.logger.warn({ commits }, "the catalog was behind its journal and was brought up to date");
+  return holdings;
+}
+
+/** Why nodes could not be listed. */
+async function listAll(
+  nodes: readonly JournalNode[],
+  holdings: Holdings,
+  { clock, logger }: { readonly clock: Clock; readonly logger: Logger },
+): Promise<unknown[]> {
+  const abort = new AbortController();
+  const timer = clock.startTimer(LIST_WAIT_MS, () =>
+    abort.abort(new NodeError("timeout", "it did not answer in time")),
+  );
+  const causes: unknown[] = [];
+  await Promise.all(
+    nodes.map(async (node) => {
+      try {
+        // A node is opened by the first probe.
+        await node.node.probe("reach", abort.signal);
+        await holdings.refresh(node, abort.signal);
+      } catch (error) {
+        if (!(error instanceof NodeError)) throw error;
+        logger.warn({ err: error, node: node.name }, "a node does not answer what it holds of the journal");
+        causes.push(error);
+      }
+    }),
+  );
+  timer.stop();
+  return causes;
+}
