@@ -3,9 +3,9 @@
  *
  *   sh bin/run-node scripts/test.ts [--suite NAME]... [--no-skips] [--seed S] [--minutes N] [PATTERN]...
  *
- * Suites are the folders unit, integration, acceptance and faults of test/; without --suite all but faults run. `all`
- * is every one of them. A PATTERN keeps the files whose path contains it. --no-skips fails where a test was skipped.
- * --seed and --minutes reach the tests as BULKHEAD_TEST_SEED and BULKHEAD_TEST_MINUTES.
+ * Suites are the folders unit, simulation, integration, acceptance and faults of test/; without --suite all but faults
+ * run. `all` is every one of them. A PATTERN keeps the files whose path contains it. --no-skips fails where a test was
+ * skipped. --seed and --minutes reach the tests as BULKHEAD_TEST_SEED and BULKHEAD_TEST_MINUTES.
  *
  * What node:test lets pass is refused here: a suite or a pattern that matches no file, a file that runs no test, and a
  * file whose process ends before its tests did. The last line is `N passed, N failed, N skipped`.
@@ -32,6 +32,7 @@ const MINUTE_MS = 60_000;
 
 const SUITES: readonly Suite[] = [
   { name: "unit", concurrency: Math.min(4, availableParallelism()), fileTimeoutMs: 5 * MINUTE_MS, byDefault: true },
+  { name: "simulation", concurrency: 2, fileTimeoutMs: 10 * MINUTE_MS, byDefault: true },
   { name: "integration", concurrency: 1, fileTimeoutMs: 5 * MINUTE_MS, byDefault: true },
   { name: "acceptance", concurrency: 1, fileTimeoutMs: 30 * MINUTE_MS, byDefault: true },
   { name: "faults", concurrency: 1, fileTimeoutMs: 20 * MINUTE_MS, byDefault: false },

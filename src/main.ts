@@ -2,12 +2,12 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { EXIT, type ExitCode } from "./cli/errors.ts";
-import { type CliDependencies, type ConfigReport, runCli } from "./cli/run.ts";
+import { type CliDependencies, type ConfigReport, type RebuildOptions, runCli } from "./cli/run.ts";
 import type { Gateway } from "./compose/gateway.ts";
 import { localGateway, readConfig } from "./config/inspect-config.ts";
 import { formatProblem } from "./config/problems.ts";
 import { withEnvironmentFile } from "./config/read-sources.ts";
-import { keepAlive } from "./shared/clock.ts";
+import { keepAlive, systemClock } from "./shared/clock.ts";
 import { toError } from "./shared/errors.ts";
 
 const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as {
@@ -22,7 +22,9 @@ const dependencies: CliDependencies = {
   stdout: (text) => process.stdout.write(text),
   stderr: (text) => process.stderr.write(text),
   serve,
+  rebuildCatalog,
   checkConfig,
+  clock: systemClock,
   readFile: (path) => readFileSync(path, "utf8").trimEnd(),
 };
 
@@ -43,7 +45,10 @@ async function serve(configFile: string | undefined): Promise<ExitCode> {
     return EXIT.failed;
   }
   // Only here, so that the commands that ask a running gateway do not load one.
-  const { StartError, startGateway } = await import("./compose/gateway.ts");
+  const [{ startGateway }, { StartError }] = await Promise.all([
+    import("./compose/gateway.ts"),
+    import("./compose/start-step.ts"),
+  ]);
   using _running = keepAlive();
   const stopped = signalToStop();
   let gateway: Gateway;
@@ -58,6 +63,17 @@ async function serve(configFile: string | undefined): Promise<ExitCode> {
   await stopped;
   await gateway[Symbol.asyncDispose]();
   return EXIT.ok;
+}
+
+async function rebuildCatalog(configFile: string | undefined, options: RebuildOptions): Promise<ExitCode> {
+  const loaded = readConfig({ file: configFile, env });
+  if ("problems" in loaded) {
+    for (const problem of loaded.problems) process.stderr.write(`bulkhead: ${formatProblem(problem)}\n`);
+    return EXIT.failed;
+  }
+  const { runRebuild } = await import("./compose/run-rebuild.ts");
+  using _running = keepAlive();
+  return (await runRebuild({ ...loaded, ...options, version }, process)) ? EXIT.ok : EXIT.failed;
 }
 
 /** Resolves at the first signal; a second one ends the process as it would any other. */

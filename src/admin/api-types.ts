@@ -5,6 +5,7 @@
 import * as z from "zod";
 import type { NodeState } from "../cluster/members.ts";
 import type { DiskType } from "../placement/topology.ts";
+import { journalSummarySchema } from "./catalog-types.ts";
 
 /** Paths under the admin port; all of them want `X-API-Key`. */
 export const API_PATHS = {
@@ -12,6 +13,11 @@ export const API_PATHS = {
   workers: "/api/v1/storage/cluster/workers",
   domains: "/api/v1/storage/cluster/domains",
   replication: "/api/v1/storage/cluster/replication",
+  scrub: "/api/v1/storage/cluster/scrub",
+  journal: "/api/v1/catalog/journal",
+  snapshot: "/api/v1/catalog/snapshot",
+  verify: "/api/v1/catalog/verify",
+  changes: "/api/v1/catalog/changes",
   /** Followed by `/{bucket}/{key}`, both percent-encoded; slashes of the key may stand as they are. */
   objects: "/api/v1/objects",
 } as const;
@@ -46,7 +52,9 @@ export type Readiness = z.infer<typeof readinessSchema>;
 
 export const clusterStatusSchema = z
   .object({
-    cluster_healthy: z.boolean().meta({ description: "all nodes are online and nothing waits to be replicated" }),
+    cluster_healthy: z.boolean().meta({
+      description: "all nodes are online, nothing waits to be replicated, and the journal can be written",
+    }),
     total_capacity_bytes: bytes().meta({ description: "of the nodes that tell their capacity" }),
     used_bytes: bytes(),
     free_bytes: bytes(),
@@ -56,6 +64,7 @@ export const clusterStatusSchema = z
     workers_healthy: count(),
     workers_degraded: count().meta({ description: "storage nodes that are not online" }),
     pending_replications: count().meta({ description: "copies that are missing, misplaced or unverified" }),
+    journal: journalSummarySchema.meta({ description: "the catalog's journal on the nodes" }),
   })
   .meta({ id: "ClusterStatus" });
 export type ClusterStatus = z.infer<typeof clusterStatusSchema>;
@@ -69,6 +78,20 @@ const NODE_STATES = [
   "refused",
 ] as const satisfies readonly NodeState[];
 const DISK_TYPES = ["ssd", "hdd", "nvme", "unknown"] as const satisfies readonly DiskType[];
+
+export const compactionSchema = z
+  .object({
+    volume: count().nullable().meta({ description: "number of the volume that is being compacted" }),
+    progress_pct: z.number().int().min(0).max(100).nullable(),
+    moved_bytes: bytes().meta({ description: "appended anew since the node was opened, as all that follows" }),
+    removed_bytes: bytes().meta({ description: "of volumes that were removed" }),
+    removed_volumes: count(),
+    failures: count(),
+    damaged_copies: count().meta({
+      description: "found not to match their checksums; they stay until they are deleted",
+    }),
+  })
+  .meta({ id: "Compaction", description: "of a volume" });
 
 export const workerSchema = z
   .object({
@@ -91,6 +114,11 @@ export const workerSchema = z
     used_bytes: bytes().nullable(),
     free_bytes: bytes().nullable(),
     load_score: z.number().min(0).max(1),
+    live_bytes: bytes()
+      .nullable()
+      .meta({ description: "of copies that are kept, with what belongs to them; volumes only" }),
+    dead_bytes: bytes().nullable().meta({ description: "that compaction may give back; volumes only" }),
+    compaction: compactionSchema.nullable(),
   })
   .meta({ id: "Worker" });
 export type Worker = z.infer<typeof workerSchema>;
@@ -139,6 +167,69 @@ export const replicationSchema = z
   })
   .meta({ id: "Replication" });
 export type Replication = z.infer<typeof replicationSchema>;
+
+export const scrubPassSchema = z
+  .object({
+    started_at: time(),
+    requested: z.boolean().meta({ description: "an operator asked for it: nothing is skipped, and it is not spread" }),
+    copies_total: count().meta({ description: "copies on record when it began" }),
+    copies_seen: count().meta({ description: "copies that it is done with, read or not" }),
+    copies_verified: count().meta({ description: "copies that were read whole and found right" }),
+    bytes_verified: bytes(),
+    corrupt: count().meta({ description: "copies that were found corrupt" }),
+    lost: count().meta({ description: "copies that the node is certain not to hold" }),
+    failed: count().meta({ description: "copies of which nothing is known: the node gave an error" }),
+  })
+  .meta({ id: "ScrubPass" });
+export type ScrubPassAnswer = z.infer<typeof scrubPassSchema>;
+
+export const nodeScrubSchema = z
+  .object({
+    node: z.string(),
+    node_id: z.string(),
+    state: z.enum(["idle", "starting", "running", "waiting"]).meta({
+      description: "`waiting`: a pass is under way or was asked for, and the node cannot be asked now",
+    }),
+    pass: scrubPassSchema.nullable().meta({ description: "the pass under way" }),
+    last_pass: scrubPassSchema
+      .extend({ ended_at: time() })
+      .meta({ id: "EndedScrubPass" })
+      .nullable()
+      .meta({ description: "the last pass that came to its end" }),
+    next_pass_at: time().nullable().meta({ description: "when the next pass begins by itself" }),
+    comparison: z
+      .object({
+        started_at: time(),
+        ended_at: time(),
+        copies_listed: count().meta({ description: "copies that the node listed" }),
+        lost: count().meta({ description: "copies on record that the node is certain not to hold" }),
+        orphans: count().meta({ description: "copies of ended sessions that nothing names; they are collected" }),
+        unknown: count().meta({ description: "other copies that nothing names, writes under way among them" }),
+        failed: count().meta({ description: "copies of which nothing is known: the node gave an error" }),
+      })
+      .nullable()
+      .meta({ description: "the last comparison of the node with the catalog" }),
+    foreign: z
+      .object({
+        names: z
+          .array(z.string())
+          .meta({ description: "up to ten of them; a tree is one name, on S3 ending in a slash" }),
+        count: count().meta({ description: "names, up to 1,000" }),
+        more: z.boolean().meta({ description: "there may be more than were counted" }),
+        checked_at: time(),
+      })
+      .nullable()
+      .meta({ description: "what is in the node's bucket or folder and is not Bulkhead's; never touched" }),
+  })
+  .meta({ id: "NodeScrub" });
+export type NodeScrub = z.infer<typeof nodeScrubSchema>;
+
+export const scrubsSchema = z.object({ nodes: z.array(nodeScrubSchema) }).meta({ id: "Scrubs" });
+export type Scrubs = z.infer<typeof scrubsSchema>;
+
+export const scrubRequestSchema = z
+  .strictObject({ node: z.string().optional().meta({ description: "name of the node; all of them when absent" }) })
+  .meta({ id: "ScrubRequest" });
 
 export const COPY_STATES = ["ok", "missing", "handoff", "unverified", "corrupt", "surplus", "deleting"] as const;
 

@@ -4,12 +4,16 @@
 
 import { decodeRepairEntry, locateBlob } from "../catalog/blobs.ts";
 import { type Catalog, walk } from "../catalog/catalog.ts";
+import type { Journal } from "../catalog/journal/journal.ts";
 import { copiesRange, dyingRange, partsOfRepairKey, repairRange } from "../catalog/keys.ts";
 import type { Kv, KvRange } from "../catalog/kv.ts";
 import type { Member, Members } from "../cluster/members.ts";
 import type { Capacity, CopyKey } from "../nodes/storage-node.ts";
+import type { VolumeUsage } from "../nodes/volume/compactor.ts";
 import type { OrphanCollector } from "../replication/reclaim/orphan-collector.ts";
+import type { Id } from "../shared/ids.ts";
 import type { ClusterStatus, Domains, Replication, Worker, Workers } from "./api-types.ts";
+import { summaryOf } from "./catalog-views.ts";
 
 /** What the configuration says of a node that the topology does not keep. */
 export interface NodePlace {
@@ -22,8 +26,11 @@ export interface NodePlace {
 
 export interface AdminContext {
   readonly catalog: Catalog;
+  readonly journal: Pick<Journal, "summary">;
   readonly members: () => Members;
   readonly placeOf: (nodeName: string) => NodePlace;
+  /** What a volume's disk is used for; undefined for other nodes, and before it is open. */
+  readonly usageOf: (nodeUuid: Id) => VolumeUsage | undefined;
   readonly orphans: Pick<OrphanCollector, "counts" | "checkedAtMs">;
 }
 
@@ -39,8 +46,9 @@ export async function clusterStatus(context: AdminContext): Promise<ClusterStatu
   const online = all.filter((member) => member.state === "online").length;
   const count = all.length + (await unconfiguredHolders(context)).length;
   const pending = await countEntries(context.catalog.kv, repairRange());
+  const journal = summaryOf(context.journal.summary());
   return {
-    cluster_healthy: online === count && pending === 0,
+    cluster_healthy: online === count && pending === 0 && journal.failure === null,
     total_capacity_bytes: total,
     used_bytes: used,
     free_bytes: sum(known.map((capacity) => capacity.freeBytes)),
@@ -50,6 +58,7 @@ export async function clusterStatus(context: AdminContext): Promise<ClusterStatu
     workers_healthy: online,
     workers_degraded: count - online,
     pending_replications: pending,
+    journal,
   };
 }
 
@@ -98,6 +107,27 @@ async function worker(context: AdminContext, member: Member): Promise<Worker> {
     used_bytes: capacity?.usedBytes ?? null,
     free_bytes: capacity?.freeBytes ?? null,
     load_score: member.loadScore(),
+    ...volumeFields(context.usageOf(spec.uuid)),
+  };
+}
+
+function volumeFields(usage: VolumeUsage | undefined): Pick<Worker, "live_bytes" | "dead_bytes" | "compaction"> {
+  if (usage === undefined) return { live_bytes: null, dead_bytes: null, compaction: null };
+  const { liveBytes, deadBytes, compaction } = usage;
+  const { running } = compaction;
+  return {
+    live_bytes: liveBytes,
+    dead_bytes: deadBytes,
+    compaction: {
+      volume: running?.volume ?? null,
+      progress_pct:
+        running === undefined ? null : Math.floor((100 * running.doneBytes) / Math.max(1, running.totalBytes)),
+      moved_bytes: compaction.movedBytes,
+      removed_bytes: compaction.removedBytes,
+      removed_volumes: compaction.removedVolumes,
+      failures: compaction.failures,
+      damaged_copies: compaction.damagedRecords,
+    },
   };
 }
 

@@ -8,8 +8,11 @@ import {
   problemSchema,
   readinessSchema,
   replicationSchema,
+  scrubRequestSchema,
+  scrubsSchema,
   workersSchema,
 } from "./api-types.ts";
+import { changesSchema, journalSchema, snapshotSchema, verificationSchema } from "./catalog-types.ts";
 
 /** The admin port's OpenAPI 3.1 description. */
 export function openApiDocument(version: string): ReturnType<typeof createDocument> {
@@ -28,6 +31,38 @@ export function openApiDocument(version: string): ReturnType<typeof createDocume
       [API_PATHS.workers]: guarded("Every storage node", workersSchema),
       [API_PATHS.domains]: guarded("Every fault domain", domainsSchema),
       [API_PATHS.replication]: guarded("Copies that want work", replicationSchema),
+      [API_PATHS.scrub]: {
+        ...guarded(
+          "The scrub of every storage node, its comparison with the catalog, and what is foreign on it",
+          scrubsSchema,
+        ),
+        post: {
+          summary: "Compares a node, or all of them, with the catalog and reads every copy on it, beginning now",
+          security: [{ apiKey: [] }],
+          requestBody: { required: false, content: { "application/json": { schema: scrubRequestSchema } } },
+          responses: { 202: json("it is asked for; the state of every node", scrubsSchema), 400: problem, ...refusals },
+        },
+      },
+      [API_PATHS.journal]: guarded("The catalog's journal on the nodes", journalSchema),
+      [API_PATHS.snapshot]: {
+        ...guarded("The snapshots of the catalog on the nodes", snapshotSchema),
+        post: begun("Writes a snapshot of the catalog to the nodes, beginning now", snapshotSchema),
+      },
+      [API_PATHS.verify]: {
+        ...guarded("The verification of the catalog that is under way, or the last one", verificationSchema),
+        post: begun("Compares the catalog with its journal and with the nodes, beginning now", verificationSchema),
+      },
+      [API_PATHS.changes]: {
+        ...guarded("What every commit wrote, in order: keys, never values", changesSchema, {
+          400: problem,
+          410: problem,
+          503: problem,
+        }),
+        parameters: [
+          { name: "after", in: "query", required: false, schema: { type: "integer", minimum: 0 } },
+          { name: "limit", in: "query", required: false, schema: { type: "integer", minimum: 1, maximum: 1_000 } },
+        ],
+      },
       [`${API_PATHS.objects}/{bucket}/{key}`]: {
         ...guarded("Where the copies of an object are", objectLocationSchema),
         parameters: [
@@ -46,13 +81,24 @@ function open(summary: string, responses: NonNullable<Responses>) {
   return { get: { summary, responses } };
 }
 
-function guarded(summary: string, schema: z.ZodType) {
-  const problem = { description: "the problem", content: { "application/problem+json": { schema: problemSchema } } };
+const problem = { description: "the problem", content: { "application/problem+json": { schema: problemSchema } } };
+const refusals = { 401: problem, 403: problem, 404: problem, 500: problem };
+
+/** A call that has something begin that is done later, one at a time. */
+function begun(summary: string, schema: z.ZodType) {
+  return {
+    summary,
+    security: [{ apiKey: [] }],
+    responses: { 202: json("it has begun", schema), 409: problem, ...refusals },
+  };
+}
+
+function guarded(summary: string, schema: z.ZodType, others: NonNullable<Responses> = {}) {
   return {
     get: {
       summary,
       security: [{ apiKey: [] }],
-      responses: { 200: json("the answer", schema), 401: problem, 403: problem, 404: problem, 500: problem },
+      responses: { 200: json("the answer", schema), ...others, ...refusals },
     },
   };
 }

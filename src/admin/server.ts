@@ -8,13 +8,25 @@ import type { Logger } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import type { Secret } from "../shared/secret.ts";
 import { API_KEY_HEADER, API_PATHS } from "./api-types.ts";
+import {
+  type CatalogContext,
+  changes,
+  journal,
+  requestSnapshot,
+  snapshot,
+  startVerification,
+  verification,
+} from "./catalog-views.ts";
 import { type AdminContext, clusterStatus, domains, replication, workers } from "./cluster-views.ts";
 import { locateObject } from "./locate-object.ts";
 import { openApiDocument } from "./openapi.ts";
 import { ApiError, sendProblem } from "./problem.ts";
 import { readiness } from "./readiness.ts";
+import { requestScrub, type ScrubContext, scrubs } from "./scrub-view.ts";
 
-export interface AdminServerOptions extends AdminContext {
+export interface AdminServerOptions extends AdminContext, ScrubContext, CatalogContext {
+  readonly catalog: AdminContext["catalog"];
+  readonly journal: CatalogContext["journal"];
   readonly apiKey: Secret;
   readonly metrics: Metrics;
   readonly version: string;
@@ -27,6 +39,7 @@ const HEADERS_TIMEOUT_MS = 10_000;
 const REQUEST_TIMEOUT_MS = 60_000;
 const CONNECTIONS_MAX = 256;
 const HEADER_BYTES_MAX = 16_384;
+const BODY_BYTES_MAX = 65_536;
 
 export function createAdminServer(options: AdminServerOptions): Server {
   const app = express();
@@ -59,6 +72,32 @@ export function createAdminServer(options: AdminServerOptions): Server {
   app.get(API_PATHS.replication, async (_request, response) => {
     response.json(await replication(options));
   });
+  app.get(API_PATHS.scrub, async (_request, response) => {
+    response.json(await scrubs(options));
+  });
+  // Whatever its type is said to be: a body that is not read would ask for more than its sender meant.
+  app.post(API_PATHS.scrub, express.json({ limit: BODY_BYTES_MAX, type: () => true }), async (request, response) => {
+    requestScrub(options, request.body);
+    response.status(202).json(await scrubs(options));
+  });
+  app.get(API_PATHS.journal, async (_request, response) => {
+    response.json(await journal(options));
+  });
+  app.get(API_PATHS.snapshot, (_request, response) => {
+    response.json(snapshot(options));
+  });
+  app.post(API_PATHS.snapshot, (_request, response) => {
+    response.status(202).json(requestSnapshot(options));
+  });
+  app.get(API_PATHS.verify, (_request, response) => {
+    response.json(verification(options));
+  });
+  app.post(API_PATHS.verify, (_request, response) => {
+    response.status(202).json(startVerification(options));
+  });
+  app.get(API_PATHS.changes, async (request, response) => {
+    response.json(await changes(options, request.query));
+  });
   // By hand: a route would decode and split the key.
   app.use(API_PATHS.objects, async (request, response) => {
     if (request.method !== "GET") throw new ApiError(405, "Method Not Allowed", "only GET is supported here");
@@ -69,6 +108,7 @@ export function createAdminServer(options: AdminServerOptions): Server {
   });
   app.use((error: unknown, request: Request, response: Response, _next: NextFunction) => {
     if (error instanceof ApiError) return sendProblem(response, error);
+    if (isBodyError(error)) return sendProblem(response, new ApiError(400, "Bad Request", "the body is no JSON"));
     options.logger.error({ err: error, path: request.path }, "an admin request failed");
     sendProblem(response, new ApiError(500, "Internal Server Error", "the request failed; the log says why"));
   });
@@ -89,6 +129,11 @@ function requireKey(apiKey: Secret): (request: Request, response: Response, next
     if (!timingSafeEqual(digest(given), right)) throw new ApiError(403, "Forbidden", "the X-API-Key is not valid");
     next();
   };
+}
+
+/** Whether it is what express throws where it cannot read a request's body. */
+function isBodyError(error: unknown): boolean {
+  return error instanceof Error && "type" in error && "status" in error && Number(error.status) < 500;
 }
 
 function digest(text: string): Buffer {

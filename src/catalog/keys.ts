@@ -15,6 +15,9 @@ import { pack, prefixRange, stringPrefixRange, unpack } from "./tuple.ts";
  */
 export const sweepMarkKey = (): KvKey => pack(["local", "sweep-mark"]);
 
+/** There while orphans are not to be collected: the catalog was rebuilt, and not all of its journal was seen. */
+export const orphansHeldKey = (): KvKey => pack(["local", "orphans-held"]);
+
 export const clusterKey = (): KvKey => pack(["cluster"]);
 export const topologyKey = (): KvKey => pack(["topology"]);
 export const nodeKey = (uuid: Id): KvKey => pack(["node", idBytes(uuid)]);
@@ -86,6 +89,11 @@ export const pendingDeleteKey = (nodeUuid: Id, key: CopyKey): KvKey =>
   pack(["pending-delete", idBytes(nodeUuid), copyKeyBytes(key)]);
 export const pendingDeletesRange = (nodeUuid: Id): KvRange => prefixRange(["pending-delete", idBytes(nodeUuid)]);
 export const copyKeyOfPendingDelete = (packed: KvKey): CopyKey => copyKeyFromBytes(bytesAt(packed, 2));
+
+/** How far a consumer of the changes has come. */
+export const cursorKey = (name: string): KvKey => pack(["cursor", name]);
+export const cursorsRange = (): KvRange => prefixRange(["cursor"]);
+export const nameOfCursor = (packed: KvKey): string => stringAt(packed, 1);
 
 /** Counters `[objects, bytes]` of a bucket; sharded, because a hot counter is where commits would queue. */
 export const usageKey = (bucketId: Id, shard: number): KvKey => pack(["usage", idBytes(bucketId), shard]);

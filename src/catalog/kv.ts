@@ -7,8 +7,8 @@
  * - No commit is visible to a read before it is durable.
  * - `commit` applies all mutations or none; checks are evaluated against the state that it replaces.
  * - Keys are ordered by their bytes. Versions grow with every commit, in commit order, over the whole store.
- * - What every commit wrote is on record as a change, in the same commit, until it is forgotten. The journal is made
- *   of these, and so is every catalog that is rebuilt.
+ * - A store keeps what every commit wrote on record as a change, in the same commit, until it is forgotten. The journal
+ *   is made of these, and so is every catalog that is rebuilt.
  *
  * What it does NOT promise: two `list` calls see one snapshot; a page is consistent, a walk over pages is not.
  */
@@ -98,6 +98,12 @@ export interface Kv {
   atomic(): KvAtomic;
   /** The version of the last commit that reads can see; 0 before the first. @throws CatalogError */
   version(): Promise<number>;
+  /** Ends the store after the commits under way. Later calls are refused. */
+  close(): Promise<void>;
+}
+
+/** What a driver offers besides, for the journal: the changes of commits, and how to replay them. */
+export interface KvStore extends Kv {
   /**
    * The changes of all commits after a version, in commit order: as many as come to about `bytesMax` bytes of keys and
    * values, at least one if there is one.
@@ -113,8 +119,6 @@ export interface Kv {
    * @throws CatalogError
    */
   restore(entries: readonly KvRestored[], version: number): Promise<void>;
-  /** Ends the store after the commits under way. Later calls are refused. */
-  close(): Promise<void>;
 }
 
 /** Changes that were asked for are not on record any more. */

@@ -15,6 +15,11 @@ export interface AdminAccess {
   readonly apiKeyOrigin: string;
 }
 
+interface Call {
+  readonly method?: "POST";
+  readonly sent?: string;
+}
+
 export class AdminClient {
   readonly #access: AdminAccess;
 
@@ -23,7 +28,16 @@ export class AdminClient {
   }
 
   /** @throws CliError */
-  async get<T>(path: string, schema: z.ZodType<T>): Promise<T> {
+  get<T>(path: string, schema: z.ZodType<T>): Promise<T> {
+    return this.#ask(path, schema, {});
+  }
+
+  /** Sends a request that has something begin. @throws CliError */
+  post<T>(path: string, schema: z.ZodType<T>, body: object): Promise<T> {
+    return this.#ask(path, schema, { method: "POST", sent: JSON.stringify(body) });
+  }
+
+  async #ask<T>(path: string, schema: z.ZodType<T>, call: Call): Promise<T> {
     const { url, apiKey, apiKeyOrigin } = this.#access;
     if (apiKey === undefined) {
       throw new CliError(
@@ -31,11 +45,12 @@ export class AdminClient {
         `no key for the admin API: set BULKHEAD_ADMIN_API_KEY or BULKHEAD_ADMIN_API_KEY_FILE (${apiKeyOrigin})`,
       );
     }
-    const { status, body } = await this.#fetch(path, apiKey);
+    const { status, body } = await this.#fetch(path, apiKey, call);
     if (status === 401 || status === 403) {
       throw new CliError(EXIT.denied, `the admin API at ${url} refuses the key from ${apiKeyOrigin}`);
     }
-    if (status !== 200) throw new CliError(EXIT.failed, this.#describeProblem(status, body));
+    if (status !== (call.method === "POST" ? 202 : 200))
+      throw new CliError(EXIT.failed, this.#describeProblem(status, body));
     const answer = schema.safeParse(body);
     if (answer.success) return answer.data;
     throw new CliError(EXIT.failed, `what answers at ${url}${path} is not the admin API of this version of Bulkhead`, {
@@ -43,12 +58,18 @@ export class AdminClient {
     });
   }
 
-  async #fetch(path: string, apiKey: string): Promise<{ status: number; body: unknown }> {
+  async #fetch(path: string, apiKey: string, { method, sent }: Call): Promise<{ status: number; body: unknown }> {
     const { url } = this.#access;
     try {
       // Follows no redirect: it would carry the key to wherever it points.
       const { statusCode, body } = await request(`${url}${path}`, {
-        headers: { [API_KEY_HEADER]: apiKey, accept: "application/json" },
+        headers: {
+          [API_KEY_HEADER]: apiKey,
+          accept: "application/json",
+          ...(sent === undefined ? {} : { "content-type": "application/json" }),
+        },
+        ...(method === undefined ? {} : { method }),
+        ...(sent === undefined ? {} : { body: sent }),
         headersTimeout: ANSWER_TIMEOUT_MS,
         bodyTimeout: ANSWER_TIMEOUT_MS,
       });

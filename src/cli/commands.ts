@@ -6,15 +6,19 @@ import {
   domainsSchema,
   type ObjectVersion,
   objectLocationSchema,
+  type Worker,
   workersSchema,
 } from "../admin/api-types.ts";
 import type { AdminClient } from "./admin-client.ts";
+import { formatJournal } from "./catalog-commands.ts";
 import { formatBytes, formatFields, formatTable } from "./text.ts";
 
 /** An answer as the server gave it, and as people read it. */
 export interface Output {
   readonly json: unknown;
   readonly text: string;
+  /** The command did what it was to, and what it found is not as it should be. */
+  readonly failed?: boolean;
 }
 
 export async function showStatus(admin: AdminClient): Promise<Output> {
@@ -31,6 +35,7 @@ export async function showStatus(admin: AdminClient): Promise<Output> {
     ],
     ["Free", formatBytes(status.free_bytes)],
     ["Pending copies", String(status.pending_replications)],
+    ["Journal", formatJournal(status.journal)],
     ["Master", status.master_id ?? "-"],
   ]);
   return { json: status, text };
@@ -45,12 +50,19 @@ export async function showNodes(admin: AdminClient): Promise<Output> {
     node.accepts_writes ? "yes" : "no",
     formatBytes(node.used_bytes),
     formatBytes(node.total_bytes),
+    formatDead(node),
     node.load_score.toFixed(2),
     node.endpoint,
     node.reason ?? "",
   ]);
-  const head = ["NAME", "DOMAIN", "STATE", "WRITES", "USED", "TOTAL", "LOAD", "ENDPOINT", "REASON"];
+  const head = ["NAME", "DOMAIN", "STATE", "WRITES", "USED", "TOTAL", "DEAD", "LOAD", "ENDPOINT", "REASON"];
   return { json: answer, text: formatTable(head, rows) };
+}
+
+/** Bytes that compaction may give back, and how far it is with the volume that it is at. */
+function formatDead({ dead_bytes, compaction }: Worker): string {
+  const progress = compaction?.progress_pct ?? null;
+  return progress === null ? formatBytes(dead_bytes) : `${formatBytes(dead_bytes)} (${progress} %)`;
 }
 
 export async function showDomains(admin: AdminClient): Promise<Output> {

@@ -1,9 +1,12 @@
 /** The `bulkhead` command: what can be typed, and who does it. */
 import { Command, CommanderError } from "commander";
 import { type AdminAccess, AdminClient } from "./admin-client.ts";
+import { makeSnapshot, showCatalog, verifyCatalog } from "./catalog-commands.ts";
 import { locateObject, type Output, showDomains, showNodes, showStatus } from "./commands.ts";
 import { CliError, EXIT, type ExitCode } from "./errors.ts";
+import { showScrub } from "./scrub-command.ts";
 import { formatJson } from "./text.ts";
+import { type Clock, keepAlive } from "../shared/clock.ts";
 
 /** What is known of a configuration; the command line does not read one itself. */
 export type ConfigReport =
@@ -28,13 +31,22 @@ export interface CliDependencies {
   readonly stderr: (text: string) => void;
   /** Runs the gateway until it is told to stop. */
   readonly serve: (configFile: string | undefined) => Promise<ExitCode>;
+  /** Makes the catalog again from the nodes, telling of its progress on standard error. */
+  readonly rebuildCatalog: (configFile: string | undefined, options: RebuildOptions) => Promise<ExitCode>;
   readonly checkConfig: (configFile: string | undefined) => ConfigReport;
+  readonly clock: Clock;
   /** The text of a file, without the newline at its end. @throws where it cannot be read */
   readonly readFile: (path: string) => string;
 }
 
+export interface RebuildOptions {
+  readonly acceptUnseen: boolean;
+  readonly newClusterKey: boolean;
+  readonly json: boolean;
+}
+
 const HELP_END = `
-Commands other than serve and config ask the admin API of a running gateway: the one that --admin-url or
+Commands other than serve, config and catalog rebuild ask the admin API of a running gateway: the one that --admin-url or
 BULKHEAD_ADMIN_URL names, else the one of this configuration on this machine. Its key is taken from
 BULKHEAD_ADMIN_API_KEY or BULKHEAD_ADMIN_API_KEY_FILE, else from the data folder.
 
@@ -85,17 +97,43 @@ function buildProgram(dependencies: CliDependencies, finish: (code: ExitCode) =>
     .description("say everything that is wrong with the configuration")
     .action((options: AdminOptions) => finish(checkConfig(options, dependencies)));
 
+  const catalog = program.command("catalog").description("look after the catalog");
+  withJson(withConfig(catalog.command("rebuild")))
+    .description("make the catalog again from its journal on the nodes; no gateway may run")
+    .option("--accept-unseen", "also where too few domains answer to see all that was acknowledged")
+    .option("--new-cluster-key", "the key that signs the nodes' identities is lost: take their word and sign them anew")
+    .action(async ({ config, ...options }: AdminOptions & Partial<RebuildOptions>) => {
+      const { acceptUnseen = false, newClusterKey = false, json = false } = options;
+      finish(await dependencies.rebuildCatalog(config, { acceptUnseen, newClusterKey, json }));
+    });
+
   const asking = (command: Command, show: (admin: AdminClient, args: readonly string[]) => Promise<Output>): Command =>
     withJson(withConfig(command))
       .option("--admin-url <url>", "admin API to ask")
       .action(async () => {
         const options = command.opts<AdminOptions>();
-        const { json, text } = await show(new AdminClient(findAdmin(options, dependencies)), command.args);
+        const admin = new AdminClient(findAdmin(options, dependencies));
+        const { json, text, failed = false } = await show(admin, command.args);
         dependencies.stdout(options.json === true ? formatJson(json) : text);
+        if (failed) finish(EXIT.failed);
       });
   asking(program.command("status").description("how the cluster is"), showStatus);
   asking(program.command("nodes").description("the storage nodes"), showNodes);
   asking(program.command("domains").description("the fault domains"), showDomains);
+  asking(catalog.command("status").description("how the catalog's journal on the nodes is"), showCatalog);
+  asking(catalog.command("snapshot").description("write a snapshot of the catalog to the nodes now"), makeSnapshot);
+  asking(
+    catalog.command("verify").description("compare the catalog with its journal and with the nodes, while it is used"),
+    async (admin) => {
+      using _waiting = keepAlive();
+      return verifyCatalog(admin, { clock: dependencies.clock, tell: dependencies.stderr });
+    },
+  );
+  const scrub = asking(
+    program.command("scrub").description("how far every copy was read and found right; what else is on the nodes"),
+    (admin) => showScrub(admin, scrub.opts<{ readonly node?: string; readonly start?: boolean }>()),
+  );
+  scrub.option("--node <name>", "only this node").option("--start", "compare and read every copy, beginning now");
   const objects = program.command("objects").description("look at objects");
   asking(
     objects.command("locate <bucket> <key>").description("where the copies of an object are"),

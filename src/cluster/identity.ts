@@ -25,30 +25,50 @@ export function writeIdentityDocument(identity: Identity, clusterKey: Uint8Array
   return Buffer.from(`${JSON.stringify({ format: 1, clusterId, nodeUuid, signature })}\n`);
 }
 
+/**
+ * Whose the document says that the node is.
+ * @returns undefined when it cannot be read; `signed` tells whether it was signed with the cluster's key
+ */
+export function readIdentityDocument(
+  document: Uint8Array,
+  clusterKey: Uint8Array,
+): (Identity & { readonly signed: boolean }) | undefined {
+  const parsed = parseDocument(document);
+  return parsed && { clusterId: parsed.clusterId, nodeUuid: parsed.nodeUuid, signed: isSigned(parsed, clusterKey) };
+}
+
 export type IdentityVerdict =
   | { readonly kind: "same" }
   /** Another node's, another cluster's, or none at all; `reason` is for an operator. */
   | { readonly kind: "other"; readonly reason: string };
 
 export function judgeIdentity(document: Uint8Array, expected: Identity, clusterKey: Uint8Array): IdentityVerdict {
-  let parsed: z.infer<typeof documentSchema>;
-  try {
-    parsed = documentSchema.parse(JSON.parse(Buffer.from(document).toString()));
-  } catch {
-    return { kind: "other", reason: "its identity document cannot be read" };
-  }
+  const parsed = parseDocument(document);
+  if (parsed === undefined) return { kind: "other", reason: "its identity document cannot be read" };
   if (parsed.clusterId !== expected.clusterId) {
     return { kind: "other", reason: `it belongs to another cluster (${parsed.clusterId})` };
   }
-  const signature = Buffer.from(parsed.signature, "hex");
-  const right = sign(parsed, clusterKey);
-  if (signature.length !== right.length || !timingSafeEqual(signature, right)) {
+  if (!isSigned(parsed, clusterKey)) {
     return { kind: "other", reason: "its identity is not signed with this cluster's key" };
   }
   if (parsed.nodeUuid !== expected.nodeUuid) {
     return { kind: "other", reason: `it is another node of this cluster (${parsed.nodeUuid})` };
   }
   return { kind: "same" };
+}
+
+function parseDocument(document: Uint8Array): z.infer<typeof documentSchema> | undefined {
+  try {
+    return documentSchema.parse(JSON.parse(Buffer.from(document).toString()));
+  } catch {
+    return undefined;
+  }
+}
+
+function isSigned(document: z.infer<typeof documentSchema>, clusterKey: Uint8Array): boolean {
+  const signature = Buffer.from(document.signature, "hex");
+  const right = sign(document, clusterKey);
+  return signature.length === right.length && timingSafeEqual(signature, right);
 }
 
 function sign({ clusterId, nodeUuid }: Identity, clusterKey: Uint8Array): Buffer {

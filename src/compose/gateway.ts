@@ -1,7 +1,6 @@
 /**
  * The whole gateway: opens what it needs from the bottom up, listens, and closes from the top down.
  */
-import { access, constants } from "node:fs/promises";
 import type { Server } from "node:http";
 import { hostname } from "node:os";
 import { join, resolve } from "node:path";
@@ -15,16 +14,12 @@ import { rootCredentials } from "../s3/credentials.ts";
 import { createS3Server } from "../s3/server.ts";
 import { loadChecksums } from "../shared/checksums.ts";
 import { systemClock } from "../shared/clock.ts";
-import { makeFolder } from "../shared/make-folder.ts";
-import { lockFolder } from "../shared/process-lock.ts";
 import { systemRandom } from "../shared/random.ts";
 import { type GatewayKeys, loadKeys } from "./key-files.ts";
 import { listen, requireFree, stopServer } from "./listen.ts";
 import { nodePlaces } from "./nodes.ts";
+import { claimDataFolder, startStep } from "./start-step.ts";
 import { openStorage } from "./storage.ts";
-
-/** Causes of a failed start that are told, the outermost first. */
-const REASONS_MAX = 4;
 
 /** The id of the one user that there is so far. */
 const ROOT_PRINCIPAL: Principal = { id: "root", displayName: "root" };
@@ -33,14 +28,6 @@ export interface Gateway extends AsyncDisposable {
   readonly s3Url: string;
   readonly adminUrl: string;
   readonly keys: GatewayKeys;
-}
-
-/** The gateway cannot start for a reason that its operator can mend; the message says which. */
-export class StartError extends Error {
-  constructor(message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.name = "StartError";
-  }
 }
 
 /** @throws StartError */
@@ -85,7 +72,11 @@ export async function startGateway(options: {
     catalog: storage.catalog,
     members: () => storage.members,
     orphans: storage.orphans,
+    scrubbing: storage.scrubbing,
+    journal: storage.journal,
+    ...storage.care,
     placeOf: nodePlaces(config.storage.nodes, storage.catalog.clusterId),
+    usageOf: storage.usageOf,
   };
   metrics.watchNodes(() =>
     storage.members.all().map((member) => ({
@@ -94,6 +85,12 @@ export async function startGateway(options: {
       online: member.state === "online",
       loadScore: member.loadScore(),
     })),
+  );
+  metrics.watchVolumes(() =>
+    storage.members.all().flatMap(({ spec }) => {
+      const usage = storage.usageOf(spec.uuid);
+      return usage === undefined ? [] : [{ node: spec.name, ...usage }];
+    }),
   );
   metrics.watchBacklog(async () => {
     const { missing, handoff, unverified, corrupt, dying_blobs, orphans } = await replication(adminContext);
@@ -159,29 +156,4 @@ function listenAddresses({ server }: Config): [name: string, address: ListenAddr
     ["server.s3.listen", server.s3.listen],
     ["server.admin.listen", server.admin.listen],
   ];
-}
-
-async function claimDataFolder(dataDir: string): Promise<AsyncDisposable> {
-  await startStep(`server.dataDir: the data folder ${dataDir} cannot be used`, async () => {
-    await makeFolder(dataDir, 0o700);
-    await access(dataDir, constants.R_OK | constants.W_OK | constants.X_OK);
-  });
-  return startStep(`server.dataDir: the data folder ${dataDir} cannot be claimed`, () => lockFolder(dataDir));
-}
-
-async function startStep<T>(what: string, step: () => Promise<T>): Promise<T> {
-  try {
-    return await step();
-  } catch (error) {
-    throw new StartError(`${what}: ${reasons(error).join(": ")}`, { cause: error });
-  }
-}
-
-/** The messages of an error and of what caused it, each once. */
-function reasons(error: unknown): string[] {
-  const found: string[] = [];
-  for (let at: unknown = error; at instanceof Error && found.length < REASONS_MAX; at = at.cause) {
-    if (!found.includes(at.message)) found.push(at.message);
-  }
-  return found.length === 0 ? ["unknown error"] : found;
 }

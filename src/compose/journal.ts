@@ -6,7 +6,7 @@ import type { JournalSettings } from "../catalog/journal/journal.ts";
 import type { JournalCluster, JournalNode } from "../catalog/journal/journal-nodes.ts";
 import { JournalReader } from "../catalog/journal/journal-reader.ts";
 import { catchUp } from "../catalog/journal/replay.ts";
-import type { Kv } from "../catalog/kv.ts";
+import type { KvStore } from "../catalog/kv.ts";
 import type { Members } from "../cluster/members.ts";
 import type { NodeHandle } from "../cluster/membership.ts";
 import { loadTopology } from "../cluster/topology-store.ts";
@@ -77,7 +77,7 @@ class NoJournalError extends Error {
  * @throws NoJournalError; JournalGapError; CatalogError
  */
 export async function catchUpWithNodes(
-  kv: Kv,
+  kv: KvStore,
   handles: ReadonlyMap<Id, NodeHandle>,
   deps: { readonly clusterId: Id; readonly clock: Clock; readonly logger: Logger },
 ): Promise<Holdings> {

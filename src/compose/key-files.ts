@@ -26,6 +26,23 @@ const ACCESS_KEY_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
 const rootKeySchema = z.object({ accessKey: z.string().min(3), secretKey: z.string().min(8) });
 
+/** The key that signs the identities of nodes, undefined when the folder has none. @throws Error naming the file */
+export async function readClusterKey(folder: string): Promise<Uint8Array | undefined> {
+  const file = join(folder, "cluster-key");
+  try {
+    return clusterKeyOf(file, (await readFile(file, "utf8")).trim());
+  } catch (error) {
+    if (systemErrorCode(error) === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+function clusterKeyOf(file: string, text: string): Uint8Array {
+  const key = Buffer.from(text, "hex");
+  if (key.length !== CLUSTER_KEY_BYTES) throw new Error(`${file} holds no key`);
+  return key;
+}
+
 /**
  * The configured keys, and for the others those of the folder, made where they are absent.
  * @throws Error naming the file that cannot be used
@@ -37,11 +54,9 @@ export async function loadKeys(
 ): Promise<GatewayKeys> {
   const { random, region } = how;
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  const clusterKey = Buffer.from(
-    await readOrCreate(join(folder, "cluster-key"), () => Buffer.from(random.bytes(CLUSTER_KEY_BYTES)).toString("hex")),
-    "hex",
-  );
-  if (clusterKey.length !== CLUSTER_KEY_BYTES) throw new Error(`${join(folder, "cluster-key")} holds no key`);
+  const clusterKeyFile = join(folder, "cluster-key");
+  const newClusterKey = (): string => Buffer.from(random.bytes(CLUSTER_KEY_BYTES)).toString("hex");
+  const clusterKey = clusterKeyOf(clusterKeyFile, await readOrCreate(clusterKeyFile, newClusterKey));
   const adminApiKey = secrets.adminApiKey ?? (await loadAdminApiKey(join(folder, "admin-api-key"), random));
   if (secrets.rootKey !== undefined) return { rootKey: secrets.rootKey, adminApiKey, clusterKey };
 

@@ -4,13 +4,16 @@
 import { readFile } from "node:fs/promises";
 import type { NodePlace } from "../admin/cluster-views.ts";
 import type { NodeHandle } from "../cluster/membership.ts";
-import type { Config, NodeConfig, Secrets } from "../config/config.ts";
+import type { CompactionConfig, Config, NodeConfig, Secrets } from "../config/config.ts";
 import { LazyNode } from "../nodes/lazy-node.ts";
 import { NodeKeys } from "../nodes/s3/node-keys.ts";
 import { openS3Node } from "../nodes/s3/s3-node.ts";
 import { NodeError, type StorageNode } from "../nodes/storage-node.ts";
+import type { VolumeUsage } from "../nodes/volume/compactor.ts";
+import type { VolumeLimits } from "../nodes/volume/limits.ts";
 import { openVolumeNode } from "../nodes/volume/open-volume-node.ts";
-import { requireVolumeIdentity } from "../nodes/volume/require-identity.ts";
+import { readVolumeIdentity, requireVolumeIdentity } from "../nodes/volume/require-identity.ts";
+import { VolumeNode } from "../nodes/volume/volume-node.ts";
 import { wrapNode } from "../nodes/wrap.ts";
 import { nodeLimits, S3_INFLIGHT_MAX, VOLUME_INFLIGHT_MAX } from "../nodes/wrappers/limits.ts";
 import { usedShare } from "../nodes/wrappers/room-watch.ts";
@@ -31,11 +34,23 @@ export interface NodeDeps {
   readonly logger: Logger;
 }
 
+export interface LoadedNodeHandle extends NodeHandle {
+  /** What a volume's disk is used for; undefined for other nodes, and before it is open. */
+  usage(): VolumeUsage | undefined;
+  /** Calls that the node works on, and calls that wait for their turn. */
+  load(): { readonly inflight: number; readonly waiting: number };
+}
+
 /** @param admitted whether the node passed admission before, so that something of ours must be on it */
-export function openNodeHandle(deps: NodeDeps, config: NodeConfig, admitted: boolean): NodeHandle {
+export function openNodeHandle(deps: NodeDeps, config: NodeConfig, admitted: boolean): LoadedNodeHandle {
   const { clock, random, metrics, logger } = deps;
   const { read, write, metrics: scraped } = deps.config.storage;
-  const driver = new LazyNode(config.name, () => openDriver(deps, config, admitted));
+  let volume: VolumeNode | undefined;
+  const driver = new LazyNode(config.name, async () => {
+    const opened = await openDriver(deps, config, admitted);
+    if (opened instanceof VolumeNode) volume = opened;
+    return opened;
+  });
   const wrapped = wrapNode(driver, {
     clock,
     random,
@@ -55,6 +70,8 @@ export function openNodeHandle(deps: NodeDeps, config: NodeConfig, admitted: boo
     node: wrapped.node,
     available: () => wrapped.available(),
     hasRoom: () => wrapped.hasRoom(),
+    load: () => wrapped.load(),
+    usage: () => volume?.usage(),
     onUnavailable: (listener) => wrapped.onUnavailable(() => listener()),
     loadScore() {
       const capacity = wrapped.lastCapacity();
@@ -82,6 +99,21 @@ function placeOf(node: NodeConfig, keys: NodeKeys): NodePlace {
   return { kind: "s3", endpoint, locate: (key) => ({ container: bucket, key: keys.blob(key) }) };
 }
 
+/**
+ * The identity document on a node of which nothing is known yet, undefined when it carries none. Changes nothing there.
+ * @throws NodeError
+ */
+export async function readIdentityOn(deps: NodeDeps, node: NodeConfig): Promise<Uint8Array | undefined> {
+  if (node.kind === "volume") return readVolumeIdentity(node.path);
+  // Where the identity lies does not depend on the cluster.
+  await using driver = disposable(await openDriver(deps, node, true));
+  return await driver.node.readIdentity();
+}
+
+function disposable(node: StorageNode): AsyncDisposable & { readonly node: StorageNode } {
+  return { node, [Symbol.asyncDispose]: () => node.close() };
+}
+
 /** @throws NodeError */
 async function openDriver(deps: NodeDeps, node: NodeConfig, admitted: boolean): Promise<StorageNode> {
   const { clusterId, clock, random, logger, secrets } = deps;
@@ -90,7 +122,8 @@ async function openDriver(deps: NodeDeps, node: NodeConfig, admitted: boolean): 
     // Else a disk that is not mounted would get fresh volumes in its mount point, and lose them when it is mounted.
     if (admitted) await requireVolumeIdentity(path);
     const place = indexPath === undefined ? { path } : { path, indexPath };
-    return openVolumeNode({ name, ...place, clusterId, clock, random, logger: logger.child({ node: name }) });
+    const limits = compactionLimits(deps.config.storage.compaction);
+    return openVolumeNode({ name, ...place, clusterId, clock, random, limits, logger: logger.child({ node: name }) });
   }
   const keys = secrets.nodes.get(node.name);
   if (keys === undefined) throw new NodeError("invalid", "the node has no keys");
@@ -107,6 +140,14 @@ async function openDriver(deps: NodeDeps, node: NodeConfig, admitted: boolean): 
     clock,
     random,
   });
+}
+
+function compactionLimits({ enabled, deadPercent, bytesPerSecond }: CompactionConfig): Partial<VolumeLimits> {
+  return {
+    ...(enabled ? {} : { compactionIntervalMs: 0 }),
+    compactionDeadPercent: deadPercent,
+    compactionBytesPerSecond: bytesPerSecond,
+  };
 }
 
 async function readCa(file: string): Promise<string> {

@@ -4,10 +4,10 @@
 import { type Catalog, endOtherSessions, openCatalog, readCluster } from "../catalog/catalog.ts";
 import { Journal } from "../catalog/journal/journal.ts";
 import { JournaledKv } from "../catalog/journal/journaled-kv.ts";
-import type { Kv } from "../catalog/kv.ts";
+import type { KvStore } from "../catalog/kv.ts";
 import { openLmdbKv } from "../catalog/lmdb/lmdb-kv.ts";
 import { memoryKv } from "../catalog/memory/memory-kv.ts";
-import { Membership, type NodeHandle } from "../cluster/membership.ts";
+import { Membership } from "../cluster/membership.ts";
 import type { NodeRecord } from "../cluster/topology-records.ts";
 import { applyConfiguration, loadTopology } from "../cluster/topology-store.ts";
 import type { CatalogConfig, Config, Secrets } from "../config/config.ts";
@@ -15,17 +15,19 @@ import type { ObjectService, Principal } from "../objects/api.ts";
 import { createObjectService } from "../objects/object-service.ts";
 import type { Loggers } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
+import type { VolumeUsage } from "../nodes/volume/compactor.ts";
 import { createHasher } from "../placement/hasher.ts";
 import { createPlacement } from "../placement/placement.ts";
 import { createBlobStore } from "../replication/blob-store.ts";
 import { createDiscarder } from "../replication/discard.ts";
-import { createBlobReader } from "../replication/read/blob-reader.ts";
+import { type CopyDamage, createBlobReader } from "../replication/read/blob-reader.ts";
 import { DyingSweeper } from "../replication/reclaim/dying-sweeper.ts";
 import { OpenReads } from "../replication/reclaim/open-reads.ts";
 import { OrphanCollector } from "../replication/reclaim/orphan-collector.ts";
 import { carryOutPendingDeletes } from "../replication/reclaim/pending-deletes.ts";
 import { AbsentNodes } from "../replication/repair/absent-nodes.ts";
 import { Repairer } from "../replication/repair/repairer.ts";
+import type { Scrubbing } from "../replication/scrub/scrubbing.ts";
 import { createSlotLedger } from "../replication/slot-ledger.ts";
 import { Worker } from "../replication/worker.ts";
 import { loadChecksums } from "../shared/checksums.ts";
@@ -33,8 +35,11 @@ import type { Clock } from "../shared/clock.ts";
 import { type Id, idSource } from "../shared/ids.ts";
 import { KeyedMutex } from "../shared/keyed-mutex.ts";
 import type { Random } from "../shared/random.ts";
+import { type CatalogCare, careForCatalog } from "./catalog-care.ts";
 import { catchUpWithNodes, journalCluster, journalSettings } from "./journal.ts";
-import { openNodeHandle } from "./nodes.ts";
+import { type LoadedNodeHandle, openNodeHandle } from "./nodes.ts";
+import { removeLeftScratch } from "./scratch-store.ts";
+import { createScrubbing } from "./scrubbing.ts";
 import { configuredTopology } from "./topology.ts";
 
 /**
@@ -70,7 +75,11 @@ export interface Storage extends AsyncDisposable {
   readonly objects: ObjectService;
   readonly repairer: Repairer;
   readonly orphans: OrphanCollector;
+  readonly scrubbing: Scrubbing;
   readonly journal: Journal;
+  readonly care: CatalogCare;
+  /** What a volume's disk is used for; undefined for other nodes, and before it is open. */
+  readonly usageOf: (nodeUuid: Id) => VolumeUsage | undefined;
 }
 
 export async function openStorage(deps: StorageDeps): Promise<Storage> {
@@ -80,7 +89,8 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
 
   const store = await openKv(config.catalog);
   stack.defer(() => store.close());
-  const handles = new Map<Id, NodeHandle>();
+  await removeLeftScratch(config.catalog);
+  const handles = new Map<Id, LoadedNodeHandle>();
   const openHandle = (clusterId: Id, { uuid, name, admitted }: NodeRecord): void => {
     const node = config.storage.nodes.find((candidate) => candidate.name === name);
     if (node === undefined || handles.has(uuid)) return;
@@ -100,12 +110,13 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
     clock,
     logger: journalLogger,
   });
+  const journaled = journalCluster(
+    () => membership,
+    () => catalog.clusterId,
+  );
   const journal = new Journal({
     kv: store,
-    cluster: journalCluster(
-      () => membership,
-      () => catalog.clusterId,
-    ),
+    cluster: journaled,
     holdings,
     settings: journalSettings(config.journal),
     clock,
@@ -158,10 +169,7 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
     onDamage: (damage) => {
       const node = membership.get(damage.location.nodeUuid)?.spec.name ?? "unknown";
       metrics.badCopyFound(node, damage.kind === "lost" ? "missing" : "corrupt");
-      repairer
-        .recordDamage(damage)
-        .then(() => repair.wake())
-        .catch((error: unknown) => logger.error({ err: error }, "a bad copy could not be recorded"));
+      recordDamage(damage).catch((error: unknown) => logger.error({ err: error }, "a bad copy could not be recorded"));
     },
   });
   const discard = discarder.discard;
@@ -186,7 +194,24 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
     await journal.keep(signal);
     if (!signal.aborted) await journal.snapshot(signal);
   });
+  const care = careForCatalog({
+    config: config.catalog,
+    store,
+    catalog,
+    cluster: journaled,
+    journal,
+    wakeJournal: () => keepJournal.wake(),
+    metrics,
+    clock,
+    random,
+    logger: journalLogger,
+  });
+  stack.use(care.verifier);
   const collect = worker("orphans", ORPHAN_INTERVAL_MS, (signal) => orphans.run(signal));
+  const recordDamage = (damage: CopyDamage): Promise<void> => repairer.recordDamage(damage).then(() => repair.wake());
+  const scrubbing = stack.use(
+    createScrubbing({ config, handles, metrics, catalog, members, ledger, recordDamage, clock, logger }),
+  );
   membership.onOnline(() => {
     repairer.nodeCameBack();
     repair.wake();
@@ -199,6 +224,7 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
   sweep.start();
   pendingDeletes.start();
   collect.start(ORPHAN_DELAY_MS);
+  scrubbing.start();
 
   const { write } = config.storage;
   const blobs = createBlobStore({
@@ -238,11 +264,14 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
     objects,
     repairer,
     orphans,
+    scrubbing,
     journal,
+    care,
+    usageOf: (uuid) => handles.get(uuid)?.usage(),
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
 }
 
-function openKv(config: CatalogConfig): Promise<Kv> {
+function openKv(config: CatalogConfig): Promise<KvStore> {
   return config.kind === "lmdb" ? openLmdbKv({ folder: config.path }) : Promise.resolve(memoryKv());
 }

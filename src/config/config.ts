@@ -111,6 +111,16 @@ export interface StorageConfig {
     readonly rateLimitPerSecond: number | "auto";
     readonly bandwidthLimitBytesPerSecond: number | "auto";
   };
+  readonly compaction: CompactionConfig;
+  readonly scrub: {
+    /** Whether nodes are scrubbed without being asked to. */
+    readonly enabled: boolean;
+    /** In which every copy is to be read at least once. */
+    readonly intervalMs: number;
+    /** Of each node. */
+    readonly bytesPerSecond: number;
+    readonly copiesPerSecond: number;
+  };
   readonly consistencyRepair: {
     readonly enabled: boolean;
     /** Six fields, seconds first. */
@@ -121,6 +131,15 @@ export interface StorageConfig {
   readonly health: { readonly intervalMs: number };
   readonly promotion: { readonly intervalMs: number };
   readonly metrics: { readonly cacheMs: number };
+}
+
+/** Of the volumes of embedded nodes. */
+export interface CompactionConfig {
+  readonly enabled: boolean;
+  /** Dead share of a volume from which on it is compacted. */
+  readonly deadPercent: number;
+  /** Read and written, on each node. */
+  readonly bytesPerSecond: number;
 }
 
 export type DomainConfig = TopologyDomain;

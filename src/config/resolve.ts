@@ -78,7 +78,7 @@ function resolveServer({ dataDir, s3, admin, workers, limits }: ServerSettings):
 }
 
 function resolveStorage(storage: StorageSettings, dataDir: string): StorageConfig {
-  const { replication, degradedWrite, write, read, rebalance, repair } = storage;
+  const { replication, degradedWrite, write, read, rebalance, repair, compaction, scrub } = storage;
   const domains = resolveDomains(storage);
   const writable = domains.filter(({ role, acceptsWrites }) => role === "active" && acceptsWrites).length;
   const factor = replication.factor ?? writable;
@@ -117,6 +117,17 @@ function resolveStorage(storage: StorageSettings, dataDir: string): StorageConfi
     repair: {
       rateLimitPerSecond: repair.rateLimitPerSecond,
       bandwidthLimitBytesPerSecond: repair.bandwidthLimitMib === "auto" ? "auto" : repair.bandwidthLimitMib * MIB_BYTES,
+    },
+    compaction: {
+      enabled: compaction.enabled,
+      deadPercent: compaction.deadPercent,
+      bytesPerSecond: compaction.bandwidthLimitMib * MIB_BYTES,
+    },
+    scrub: {
+      enabled: scrub.enabled,
+      intervalMs: scrub.interval,
+      bytesPerSecond: scrub.bandwidthLimitMib * MIB_BYTES,
+      copiesPerSecond: scrub.rateLimitPerSecond,
     },
     consistencyRepair: {
       enabled: consistency.enabled,

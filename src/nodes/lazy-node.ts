@@ -4,6 +4,7 @@ import {
   type ByteRange,
   type Capacity,
   type CopyKey,
+  type ForeignReport,
   type ListRequest,
   NodeError,
   type ProbeDepth,
@@ -52,6 +53,10 @@ export class LazyNode implements StorageNode {
 
   async capacity(signal?: AbortSignal): Promise<Capacity | undefined> {
     return this.#opened().capacity(signal);
+  }
+
+  async foreign(signal?: AbortSignal): Promise<ForeignReport> {
+    return this.#opened().foreign(signal);
   }
 
   async probe(depth: ProbeDepth, signal?: AbortSignal): Promise<readonly ProbeFinding[]> {

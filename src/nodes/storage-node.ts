@@ -82,6 +82,16 @@ export interface Capacity {
   readonly freeBytes: number;
 }
 
+/** What lies on a node, beside what is this cluster's, that Bulkhead did not write. */
+export interface ForeignReport {
+  /** Up to FOREIGN_NAMES_MAX of them. A tree of theirs is one name: on S3 it ends in a slash. */
+  readonly names: readonly string[];
+  /** Names, up to FOREIGN_COUNT_MAX. */
+  readonly count: number;
+  /** Whether there may be more than were counted. */
+  readonly more: boolean;
+}
+
 /** A check that a node must pass before it is admitted, and again daily. */
 export interface ProbeFinding {
   /** Kebab-case name: `reach`, `access`, `versioning-off`, `no-lifecycle`, `no-lock`, `read-after-write`, `ranges`, ... */
@@ -120,6 +130,8 @@ export interface StorageNode {
   list(request: ListRequest, signal?: AbortSignal): Promise<BlobPage>;
   /** `undefined` where the node cannot tell. */
   capacity(signal?: AbortSignal): Promise<Capacity | undefined>;
+  /** Looks for what is not ours, and changes nothing. Costs a few listings, however much there is. */
+  foreign(signal?: AbortSignal): Promise<ForeignReport>;
   probe(depth: ProbeDepth, signal?: AbortSignal): Promise<readonly ProbeFinding[]>;
   /** The identity document that Bulkhead left on the node, `undefined` when there is none. At most 4 KiB. */
   readIdentity(signal?: AbortSignal): Promise<Uint8Array | undefined>;

@@ -4,7 +4,9 @@
  */
 import { collectDefaultMetrics, Gauge, Registry } from "prom-client";
 import { liveGauge, settle } from "./gauges.ts";
+import { type JournalMetrics, journalMetrics } from "./journal-metrics.ts";
 import { type NodeMetrics, nodeMetrics } from "./node-metrics.ts";
+import { type ScrubMetrics, scrubMetrics } from "./scrub-metrics.ts";
 import {
   CounterSeries,
   DURATION_BOUNDS_SECONDS,
@@ -28,7 +30,7 @@ export type Backlog = Readonly<Partial<Record<BacklogKind, number>>>;
 export type BacklogKind = (typeof BACKLOG_KINDS)[number];
 export const BACKLOG_KINDS = ["missing", "handoff", "unverified", "corrupt", "dying", "orphan", "dead-letter"] as const;
 
-export interface Metrics extends NodeMetrics {
+export interface Metrics extends NodeMetrics, ScrubMetrics, JournalMetrics {
   requestStarted(): void;
   requestFinished(request: FinishedRequest): void;
   /** Counts an acknowledged or refused write by its class: `full`, `quorum`, `degraded`, `no`. */
@@ -65,6 +67,8 @@ export function createMetrics({ version, processMetrics }: MetricsOptions): Metr
     ...requestMetrics(registry),
     ...copyMetrics(registry),
     ...nodeMetrics(registry),
+    ...scrubMetrics(registry),
+    ...journalMetrics(registry),
     async render() {
       return { contentType: registry.contentType, body: await registry.metrics() };
     },

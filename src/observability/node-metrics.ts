@@ -1,5 +1,5 @@
 /** Metrics of the storage nodes. */
-import { Gauge, type Registry } from "prom-client";
+import { Counter, Gauge, type Registry } from "prom-client";
 import { settle } from "./gauges.ts";
 import {
   CounterSeries,
@@ -36,6 +36,22 @@ export interface NodeMetrics {
   nodeStateChanged(node: string, state: string): void;
   /** Asked at every scrape. What it throws leaves the gauges out of that scrape. */
   watchNodes(read: () => Iterable<NodeGauges>): void;
+  /** Asked at every scrape, for the volumes that are open. */
+  watchVolumes(read: () => Iterable<VolumeAmounts>): void;
+}
+
+/** What a volume node's disk is used for, and what compaction did since it was opened. */
+export interface VolumeAmounts {
+  readonly node: string;
+  readonly liveBytes: number;
+  readonly deadBytes: number;
+  readonly compaction: {
+    readonly runs: number;
+    readonly failures: number;
+    readonly movedBytes: number;
+    readonly removedBytes: number;
+    readonly damagedRecords: number;
+  };
 }
 
 export function nodeMetrics(registry: Registry): NodeMetrics {
@@ -99,6 +115,7 @@ export function nodeMetrics(registry: Registry): NodeMetrics {
     },
     nodeStateChanged: (node, state) => changes.add(changes.series(node, state)),
     watchNodes: (read) => nodeGauges(registry, read),
+    watchVolumes: (read) => volumeMetrics(registry, read),
   };
 }
 
@@ -128,6 +145,45 @@ function nodeGauges(registry: Registry, read: () => Iterable<NodeGauges>): void 
   };
   gauge("s3_node_online_status", "1 while a storage node is online, else 0", ({ online }) => (online ? 1 : 0));
   gauge("s3_node_load_score", "Load of a storage node, from 0 (idle) to 1", ({ loadScore }) => loadScore);
+}
+
+function volumeMetrics(registry: Registry, read: () => Iterable<VolumeAmounts>): void {
+  const metric = (
+    type: "gauge" | "counter",
+    name: string,
+    help: string,
+    value: (of: VolumeAmounts) => number,
+  ): void => {
+    const options = { name, help, labelNames: ["node"] as const, registers: [registry] };
+    const made = type === "gauge" ? new Gauge({ ...options, collect }) : new Counter({ ...options, collect });
+    async function collect(): Promise<void> {
+      made.reset();
+      for (const volume of (await settle(read)) ?? []) made.inc({ node: volume.node }, value(volume));
+    }
+  };
+  const { gauge, counter } = { gauge: "gauge", counter: "counter" } as const;
+  metric(gauge, "bulkhead_volume_live_bytes", "Bytes of copies that are kept on a volume node", (of) => of.liveBytes);
+  metric(gauge, "bulkhead_volume_dead_bytes", "Bytes that compaction may give back", (of) => of.deadBytes);
+  metric(counter, "bulkhead_compaction_runs_total", "Volumes that were compacted", (of) => of.compaction.runs);
+  metric(counter, "bulkhead_compaction_failures_total", "Compactions that failed", (of) => of.compaction.failures);
+  metric(
+    counter,
+    "bulkhead_compaction_moved_bytes_total",
+    "Bytes that compaction appended anew",
+    (of) => of.compaction.movedBytes,
+  );
+  metric(
+    counter,
+    "bulkhead_compaction_removed_bytes_total",
+    "Bytes of volumes that compaction removed",
+    (of) => of.compaction.removedBytes,
+  );
+  metric(
+    counter,
+    "bulkhead_compaction_damaged_copies_total",
+    "Copies that compaction found not to match their checksums",
+    (of) => of.compaction.damagedRecords,
+  );
 }
 
 function inFlightGauge(registry: Registry, inFlight: ReadonlyMap<string, { readonly count: number }>): void {

@@ -16,7 +16,7 @@ export type CopyVerdict = "good" | "corrupt" | "lost";
  * @throws NodeError when the node could not be asked or did not answer to the end: nothing is known of the copy then.
  */
 export async function verifyCopy(
-  node: StorageNode,
+  node: Pick<StorageNode, "get">,
   blob: Blob,
   { key, signal }: { readonly key: CopyKey; readonly signal?: AbortSignal },
 ): Promise<CopyVerdict> {

@@ -14,7 +14,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import type { Kv } from "../../src/catalog/kv.ts";
+import type { Kv, KvStore } from "../../src/catalog/kv.ts";
 import { pack, prefixRange } from "../../src/catalog/tuple.ts";
 import { atomics, sums } from "./kv/atomics.ts";
 import { counters, refused, set } from "./kv/calls.ts";
@@ -25,16 +25,16 @@ import { limits } from "./kv/limits.ts";
 import { listing } from "./kv/listing.ts";
 import { model } from "./kv/model-tests.ts";
 
-export interface KvUnderTest {
-  readonly kv: Kv;
+export interface KvUnderTest<T extends Kv = Kv> {
+  readonly kv: T;
   /** Removes everything; called once, after the store in use was closed. */
   dispose(): Promise<void>;
 }
 
 /** A store that outlives its process. */
-export interface LastingKvUnderTest extends KvUnderTest {
+export interface LastingKvUnderTest extends KvUnderTest<KvStore> {
   /** Opens the same store again after the suite closed the one in use. */
-  reopen(): Promise<Kv>;
+  reopen(): Promise<KvStore>;
 }
 
 /** Fails a test that hangs; far above what any of them takes. */
@@ -63,7 +63,6 @@ export function kvContract(name: string, makeKv: () => Promise<KvUnderTest>): vo
     sums(kv, scope);
     concurrency(kv, scope);
     model(kv);
-    changes(kv, scope, makeKv);
 
     test("close answers the commits handed over before it, and later calls are refused", async () => {
       const closing = await makeKv();
@@ -93,6 +92,27 @@ export function kvContract(name: string, makeKv: () => Promise<KvUnderTest>): vo
         await closing.dispose();
       }
     });
+  });
+}
+
+/** For drivers, besides the contract of all. */
+export function kvStoreContract(name: string, makeKv: () => Promise<KvUnderTest<KvStore>>): void {
+  kvContract(name, makeKv);
+  describe(`what a store keeps on record of its commits, ${name}`, { timeout: HANG_MS }, () => {
+    let subject: KvUnderTest<KvStore>;
+    let scopes = 0;
+    before(async () => {
+      subject = await makeKv();
+    });
+    after(async () => {
+      await subject.kv.close();
+      await subject.dispose();
+    });
+    changes(
+      () => subject.kv,
+      () => `test ${scopes++}`,
+      makeKv,
+    );
   });
 }
 

@@ -11,6 +11,7 @@
  *   says that the bytes are there.
  * - Putting the same bytes under the same key again succeeds (a retry whose first answer was lost).
  * - A signal that has already aborted: `aborted`, from every call. A call after `close`: `unreachable`.
+ * - What the node itself keeps is never foreign; foreign things neither show as copies nor are changed by any call.
  * - `next` of a page is set exactly when there is more.
  */
 import assert from "node:assert/strict";
@@ -39,6 +40,8 @@ export interface NodeUnderTest {
   reopen?(): Promise<StorageNode>;
   /** Flips at least one bit of the copy's bytes at this offset, where these bytes stand, behind the node's back. */
   corrupt?(key: CopyKey, offset: number, bytes: Uint8Array): Promise<void>;
+  /** Puts something of this name beside what is ours, as somebody else would. */
+  addForeign?(name: string): Promise<void>;
 }
 
 /** Fails a test that hangs; far above what any of them takes. */
@@ -410,6 +413,7 @@ export function storageNodeContract(
       await assertFails(node.delete(key, signal), "aborted");
       await assertFails(node.list({ limit: 1 }, signal), "aborted");
       await assertFails(node.capacity(signal), "aborted");
+      await assertFails(node.foreign(signal), "aborted");
       await assertFails(node.probe("reach", signal), "aborted");
       await assertFails(node.readIdentity(signal), "aborted");
       await assertFails(node.writeIdentity(new Uint8Array(1), signal), "aborted");
@@ -456,6 +460,45 @@ export function storageNodeContract(
       }
     });
 
+    it("finds nothing foreign where there is only what it keeps itself", async () => {
+      const fresh = await makeNode();
+      try {
+        const nothing = { names: [], count: 0, more: false };
+        assert.deepEqual(await fresh.node.foreign(), nothing);
+        await store(100, nextSession(), fresh.node);
+        await store(BLOCK_BYTES + 1, nextSession(), fresh.node);
+        await fresh.node.writeIdentity(patternBytes(100, 1));
+        await fresh.node.probe("admission");
+        assert.deepEqual(await fresh.node.foreign(), nothing);
+      } finally {
+        await fresh.node.close();
+        await fresh.dispose();
+      }
+    });
+
+    it("reports what somebody else put beside what is ours, ten names and their number", async (t) => {
+      const fresh = await makeNode();
+      try {
+        const { addForeign } = fresh;
+        if (addForeign === undefined) return t.skip("nobody else has a way to this driver's place");
+        const { key, bytes } = await store(100, nextSession(), fresh.node);
+        await addForeign("a");
+        assert.deepEqual(await fresh.node.foreign(), { names: ["a"], count: 1, more: false });
+        for (let i = 0; i < 11; i++) await addForeign(`b${i} ü`);
+        const { names, count, more } = await fresh.node.foreign();
+        assert.deepEqual([names.length, new Set(names).size, count, more], [10, 10, 12, false]);
+        assert.ok(
+          names.every((name) => name === "a" || /^b\d+ ü$/.test(name)),
+          names.join(),
+        );
+        assert.equal((await listAll(undefined, 1000, fresh.node)).length, 1);
+        assert.deepEqual(await read(key, 0, 100, fresh.node), Buffer.from(bytes));
+      } finally {
+        await fresh.node.close();
+        await fresh.dispose();
+      }
+    });
+
     it("answers unreachable to every call after it was closed", async () => {
       const closed = await makeNode();
       try {
@@ -469,6 +512,7 @@ export function storageNodeContract(
         await assertFails(closed.node.delete(key), "unreachable");
         await assertFails(closed.node.list({ limit: 1 }), "unreachable");
         await assertFails(closed.node.capacity(), "unreachable");
+        await assertFails(closed.node.foreign(), "unreachable");
         await assertFails(closed.node.probe("reach"), "unreachable");
         await assertFails(closed.node.readIdentity(), "unreachable");
         await assertFails(closed.node.writeIdentity(new Uint8Array(1)), "unreachable");

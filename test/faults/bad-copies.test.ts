@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { open, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import {
@@ -13,6 +12,7 @@ import { type Copy, locate, metric, nodeReport } from "../support/admin.ts";
 import { nodeName, startCluster } from "../support/clusters.ts";
 import { eventually } from "../support/eventually.ts";
 import { patternBytes } from "../support/files.ts";
+import { flipOnDisk } from "../support/flip-on-disk.ts";
 import type { Gateway } from "../support/gateway.ts";
 import { Ledger } from "../support/ledger.ts";
 import { read, runLoad, verifyAll } from "../support/load.ts";
@@ -22,27 +22,6 @@ import { runSeed } from "../support/seeded.ts";
 /** Enough that every copy of two is read: the gateway may ask either. */
 const READS = 40;
 const REPORT_TIMEOUT_MS = 60_000;
-const SEARCH_PIECE_BYTES = 4 * 2 ** 20;
-
-/** Flips one bit of `needle`'s first byte wherever it lies in the files below a folder; returns in how many places. */
-async function flipOnDisk(folder: string, needle: Buffer): Promise<number> {
-  let flipped = 0;
-  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
-    if (!entry.isFile()) continue;
-    await using file = await open(join(entry.parentPath, entry.name), "r+");
-    const { size } = await file.stat();
-    for (let start = 0; start < size; start += SEARCH_PIECE_BYTES) {
-      const piece = Buffer.alloc(Math.min(SEARCH_PIECE_BYTES + needle.length, size - start));
-      await file.read(piece, 0, piece.length, start);
-      const at = piece.indexOf(needle);
-      if (at < 0) continue;
-      await file.write(Buffer.of((needle[0] ?? 0) ^ 1), 0, 1, start + at);
-      await file.sync();
-      flipped++;
-    }
-  }
-  return flipped;
-}
 
 /** The copy on a node, of an object of one extent. */
 async function copyOn(gateway: Gateway, node: string): Promise<Copy> {

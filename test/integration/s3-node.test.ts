@@ -62,6 +62,12 @@ function contractOver(
       async corrupt(key, _offset, bytes) {
         if (dataDir !== undefined) await flipBitOnDrive(join(dataDir, options.bucket), key, bytes);
       },
+      async addForeign(name) {
+        const { ca } = server;
+        const tls = ca === undefined ? {} : { requestHandler: { httpsAgent: { ca } } };
+        using client = clientOfNode(server, tls);
+        await client.send(new PutObjectCommand({ Bucket: options.bucket, Key: name, Body: "somebody else's" }));
+      },
     };
   };
   storageNodeContract(`s3 over ${name}`, makeNode, { corruptible: dataDir !== undefined });

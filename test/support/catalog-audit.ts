@@ -4,13 +4,21 @@
  */
 import assert from "node:assert/strict";
 import { goodCopies } from "../../src/catalog/blobs.ts";
+import type { Kv } from "../../src/catalog/kv.ts";
 import { wantsRepair } from "../../src/catalog/records/blob.ts";
 import { type Part, runsOf } from "../../src/catalog/records/manifest.ts";
 import type { Id } from "../../src/shared/ids.ts";
 import { type CatalogContents, leftovers, liveBlobs, readCatalog } from "./catalog-contents.ts";
-import type { InMemoryGateway } from "./in-memory-gateway.ts";
+import type { TestNode } from "./in-memory-gateway.ts";
 
 export { liveBlobs, readCatalog };
+
+/** What is audited: a gateway in memory, or a world of the simulation. */
+export interface Audited {
+  readonly kv: Kv;
+  readonly nodes: ReadonlyMap<string, Pick<TestNode, "name" | "uuid" | "store">>;
+  nodeOf(uuid: Id): Pick<TestNode, "domain" | "store">;
+}
 
 export interface Audit {
   /** What contradicts; empty when all is well. */
@@ -20,7 +28,7 @@ export interface Audit {
   readonly contents: CatalogContents;
 }
 
-export async function audit(gateway: InMemoryGateway): Promise<Audit> {
+export async function audit(gateway: Audited): Promise<Audit> {
   const contents = await readCatalog(gateway.kv);
   const problems: string[] = [];
   const check = (holds: boolean, problem: string): void => {
@@ -49,14 +57,14 @@ export async function audit(gateway: InMemoryGateway): Promise<Audit> {
 }
 
 /** Fails unless the audit finds nothing wrong and, but for the orphans that it is told of, nothing too many. */
-export async function assertSound(gateway: InMemoryGateway): Promise<CatalogContents> {
+export async function assertSound(gateway: Audited): Promise<CatalogContents> {
   const { problems, orphans, contents } = await audit(gateway);
   assert.deepEqual({ problems, orphans }, { problems: [], orphans: [] });
   return contents;
 }
 
 /** Fails unless every slot of every live blob has its verified copy in its own domain, and each on another node. */
-export async function assertFullyRedundant(gateway: InMemoryGateway): Promise<void> {
+export async function assertFullyRedundant(gateway: Audited): Promise<void> {
   const contents = await assertSound(gateway);
   for (const { blobId, slots } of liveBlobs(contents).values()) {
     for (const { state, domain, location } of slots) {
@@ -69,7 +77,7 @@ export async function assertFullyRedundant(gateway: InMemoryGateway): Promise<vo
 }
 
 /** Fails unless the catalog holds nothing of any object and the nodes are empty. */
-export async function assertNothingLeft(gateway: InMemoryGateway): Promise<void> {
+export async function assertNothingLeft(gateway: Audited): Promise<void> {
   assert.deepEqual(leftovers(await readCatalog(gateway.kv)), []);
   for (const { name, store } of gateway.nodes.values()) assert.equal(store.blobs.size, 0, `copies on ${name}`);
 }

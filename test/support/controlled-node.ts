@@ -5,6 +5,7 @@ import {
   type ByteRange,
   type Capacity,
   type CopyKey,
+  type ForeignReport,
   type ListRequest,
   NodeError,
   type ProbeDepth,
@@ -21,8 +22,10 @@ export interface NodeHooks {
     request: { readonly key: CopyKey; readonly range: ByteRange; readonly signal: AbortSignal | undefined },
     pass: StorageNode["get"],
   ) => Promise<AsyncIterable<Uint8Array>>;
+  head?: (key: CopyKey, pass: StorageNode["head"]) => Promise<BlobStat | undefined>;
   delete?: (key: CopyKey, pass: StorageNode["delete"]) => Promise<void>;
   list?: (request: ListRequest, pass: StorageNode["list"]) => Promise<BlobPage>;
+  foreign?: (pass: StorageNode["foreign"]) => Promise<ForeignReport>;
   probe?: (depth: ProbeDepth, pass: StorageNode["probe"]) => Promise<readonly ProbeFinding[]>;
   readIdentity?: (pass: StorageNode["readIdentity"]) => Promise<Uint8Array | undefined>;
 }
@@ -70,7 +73,8 @@ export class ControlledNode implements StorageNode {
 
   async head(key: CopyKey, signal?: AbortSignal): Promise<BlobStat | undefined> {
     this.#enter({ call: "head", key });
-    return this.#under.head(key, signal);
+    const pass: StorageNode["head"] = (asked) => this.#under.head(asked, signal);
+    return this.hooks.head === undefined ? pass(key) : this.hooks.head(key, pass);
   }
 
   async delete(key: CopyKey, signal?: AbortSignal): Promise<void> {
@@ -88,6 +92,12 @@ export class ControlledNode implements StorageNode {
   async capacity(signal?: AbortSignal): Promise<Capacity | undefined> {
     this.#refuseIfDown();
     return this.#under.capacity(signal);
+  }
+
+  async foreign(signal?: AbortSignal): Promise<ForeignReport> {
+    this.#refuseIfDown();
+    const pass: StorageNode["foreign"] = () => this.#under.foreign(signal);
+    return this.hooks.foreign === undefined ? pass() : this.hooks.foreign(pass);
   }
 
   async probe(depth: ProbeDepth, signal?: AbortSignal): Promise<readonly ProbeFinding[]> {

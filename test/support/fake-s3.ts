@@ -130,8 +130,9 @@ class FakeState {
     if (query.get("list-type") !== "2") throw new FakeFailure(501, "NotImplemented");
     const after = query.get("start-after") ?? "";
     const matching = [...objects.keys()].sort().filter((k) => k.startsWith(query.get("prefix") ?? "") && k > after);
-    const page = matching.slice(0, Number(query.get("max-keys")));
     const encode = query.get("encoding-type") === "url" ? encodeURIComponent : (text: string) => text;
+    if (query.get("delimiter") === "/") return response.end(delimitedListing(matching, query, encode));
+    const page = matching.slice(0, Number(query.get("max-keys")));
     const contents = page.map(
       (k) => `<Contents><Key>${encode(k)}</Key><Size>${objects.get(k)?.bytes.length}</Size></Contents>`,
     );
@@ -221,6 +222,28 @@ class FakeState {
     if (objects === undefined) throw new FakeFailure(404, "NoSuchBucket");
     return objects;
   }
+}
+
+/** A listing with the delimiter `/`, page by page; a token is the name after which its page begins. */
+function delimitedListing(keys: readonly string[], query: URLSearchParams, encode: (text: string) => string): string {
+  const prefix = query.get("prefix") ?? "";
+  const nameOf = (key: string): string => {
+    const end = key.indexOf("/", prefix.length);
+    return end < 0 ? key : key.slice(0, end + 1);
+  };
+  const token = query.get("continuation-token") ?? "";
+  const names = [...new Set(keys.map(nameOf))].filter((name) => name > token);
+  const page = names.slice(0, Number(query.get("max-keys")));
+  const isKey = (name: string): boolean => !name.endsWith("/") || name === prefix;
+  const items = page.map((name) =>
+    isKey(name)
+      ? `<Contents><Key>${encode(name)}</Key><Size>1</Size></Contents>`
+      : `<CommonPrefixes><Prefix>${encode(name)}</Prefix></CommonPrefixes>`,
+  );
+  const more = page.length < names.length;
+  const next = more ? `<NextContinuationToken>${page.at(-1)}</NextContinuationToken>` : "";
+  const head = `<EncodingType>url</EncodingType><IsTruncated>${more}</IsTruncated>${next}`;
+  return `<ListBucketResult>${head}${items.join("")}</ListBucketResult>`;
 }
 
 function sendObject(

@@ -1,6 +1,5 @@
 /** A key-value store under which a test can slip in commits of its own, or lose the answer to one. */
 import type {
-  Kv,
   KvAtomic,
   KvChange,
   KvCommitResult,
@@ -9,6 +8,7 @@ import type {
   KvListOptions,
   KvRange,
   KvRestored,
+  KvStore,
 } from "../../src/catalog/kv.ts";
 import { collectAtomic, type KvCommitRequest, replayRequest } from "../../src/catalog/kv-atomic.ts";
 
@@ -21,11 +21,11 @@ export interface KvHooks {
   list?: (range: KvRange) => Promise<void>;
 }
 
-export class HookedKv implements Kv {
+export class HookedKv implements KvStore {
   hooks: KvHooks = {};
-  readonly #under: Kv;
+  readonly #under: KvStore;
 
-  constructor(under: Kv) {
+  constructor(under: KvStore) {
     this.#under = under;
   }
 

@@ -7,7 +7,7 @@ import type { JournalCluster, JournalNode } from "../../src/catalog/journal/jour
 import { JournalReader } from "../../src/catalog/journal/journal-reader.ts";
 import { JournaledKv } from "../../src/catalog/journal/journaled-kv.ts";
 import { catchUp, type Replayed, replay } from "../../src/catalog/journal/replay.ts";
-import type { Kv } from "../../src/catalog/kv.ts";
+import type { KvStore } from "../../src/catalog/kv.ts";
 import { memoryKv } from "../../src/catalog/memory/memory-kv.ts";
 import { MemoryStore, openMemoryNode } from "../../src/nodes/memory/memory-node.ts";
 import { silentLogger } from "../../src/observability/logger.ts";
@@ -51,7 +51,7 @@ export class JournalWorld {
   readonly nodes: WorldNode[] = [];
   readonly #domains: string[];
   readonly #options: WorldOptions;
-  store: Kv = memoryKv();
+  store: KvStore = memoryKv();
   #session = 0;
   #journal: Journal | undefined;
 
@@ -169,7 +169,7 @@ export class JournalWorld {
 }
 
 /** Two stores hold the same. */
-export async function assertSame(actual: Kv, expected: Kv): Promise<void> {
+export async function assertSame(actual: KvStore, expected: KvStore): Promise<void> {
   for await (const { key, left, right } of differences(actual, expected)) {
     assert.deepEqual(left, right, `they differ at ${key.toString("latin1")}`);
   }

@@ -21,6 +21,13 @@ export class MemoryIndex {
     this.#entries = new Map();
   }
 
+  /** One with the same entries, apart from this one. */
+  copy(): MemoryIndex {
+    const copy = new MemoryIndex();
+    copy.#entries = new Map(this.#entries);
+    return copy;
+  }
+
   open(): IndexStore {
     const generation = this.#generation;
     const hex = (key: Uint8Array): string => Buffer.from(key).toString("hex");
@@ -37,7 +44,10 @@ export class MemoryIndex {
         if (generation !== this.#generation) await new Promise<never>(() => {});
         this.fault();
         const sets = [...entries(get)];
-        for (const [key, value] of sets) this.#entries.set(hex(key), Uint8Array.from(value));
+        for (const [key, value] of sets) {
+          if (value === undefined) this.#entries.delete(hex(key));
+          else this.#entries.set(hex(key), Uint8Array.from(value));
+        }
       },
       async close() {},
     };

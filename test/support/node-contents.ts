@@ -48,12 +48,15 @@ export async function assertNodesHoldExactly(expected: ExpectedContents): Promis
   for (const { key, copies } of compared) for (const copy of copies) await assertBytes(expected, key, copy);
 }
 
+/** The catalog's journal. */
+const JOURNAL = "/blobs/00000000/";
+
 /** The keys of all blobs on a node. */
 export async function blobsOn(server: MinioServer, index: number): Promise<Set<string>> {
   using client = clientOfNode(server);
   const held = new Set<string>();
   for await (const page of paginateListObjectsV2({ client }, { Bucket: nodeName(index), Prefix: ".bulkhead/" })) {
-    for (const { Key } of page.Contents ?? []) if (Key?.includes("/blobs/")) held.add(Key);
+    for (const { Key } of page.Contents ?? []) if (Key?.includes("/blobs/") && !Key.includes(JOURNAL)) held.add(Key);
   }
   return held;
 }

@@ -22,12 +22,13 @@ export function strictClientOf(gateway: Gateway): DisposableClient {
 }
 
 /** A client that looks at a node's bucket past the gateway. */
-export function clientOfNode(server: MinioServer): DisposableClient {
+export function clientOfNode(server: MinioServer, settings: S3ClientConfig = {}): DisposableClient {
   return makeClient({
     endpoint: server.endpoint,
     region: "us-east-1",
     forcePathStyle: true,
     credentials: { accessKeyId: server.accessKey, secretAccessKey: server.secretKey },
+    ...settings,
   });
 }
 

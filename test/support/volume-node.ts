@@ -1,6 +1,7 @@
 /** Volume nodes for tests: opened with small files, and used without ceremony. */
 import type { BlobStat, CopyKey, StorageNode } from "../../src/nodes/storage-node.ts";
 import { openVolumeNode, type VolumeNodeOptions } from "../../src/nodes/volume/open-volume-node.ts";
+import type { VolumeNode } from "../../src/nodes/volume/volume-node.ts";
 import { systemClock } from "../../src/shared/clock.ts";
 import { systemRandom } from "../../src/shared/random.ts";
 import { blocksOf, collect, copyKey, headerFor, patternBytes } from "./blobs.ts";
@@ -16,9 +17,11 @@ export const SMALL_LIMITS = {
   deleteReserveBytes: 32 * KIB,
   freeReserveBytes: 0,
   checkpointEntries: 50,
+  compactionOpenDeadBytesMin: 64 * KIB,
+  compactionBytesPerSecond: 0,
 } as const;
 
-export function openNode(path: string, options: Partial<VolumeNodeOptions> = {}): Promise<StorageNode> {
+export function openNode(path: string, options: Partial<VolumeNodeOptions> = {}): Promise<VolumeNode> {
   return openVolumeNode({
     name: "v1",
     path,

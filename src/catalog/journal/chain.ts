@@ -13,6 +13,12 @@ interface Stretch {
   readonly through: number;
 }
 
+/** Commits that nothing holds: `from` to `through`, both included. */
+export interface Gap {
+  readonly from: number;
+  readonly through: number;
+}
+
 export class Chain {
   /** By their first commit. */
   readonly #stretches: readonly Stretch[];
@@ -62,6 +68,17 @@ export class Chain {
   /** The first commits at which something is there again after a gap behind `reach`; undefined without a gap. */
   nextAfter(version: number): number | undefined {
     return this.#stretches[this.#firstFrom(version + 1)]?.name.from;
+  }
+
+  /** What no segment holds of the commits after one, up to another. In order. */
+  gaps(after: number, through: number): Gap[] {
+    const gaps: Gap[] = [];
+    for (let end = this.reach(after); end < through; ) {
+      const next = this.nextAfter(end) ?? through + 1;
+      gaps.push({ from: end + 1, through: Math.min(next - 1, through) });
+      end = this.reach(next - 1);
+    }
+    return gaps;
   }
 
   #firstFrom(version: number): number {

@@ -11,9 +11,17 @@ export interface Difference {
   readonly right: KvEntry | undefined;
 }
 
-/** What two stores hold differently, in key order; local entries aside. Each is read a page at a time. */
-export async function* differences(left: Kv, right: Kv): AsyncGenerator<Difference, void, undefined> {
-  const [lefts, rights] = [entriesOf(left), entriesOf(right)];
+/**
+ * What two stores hold differently, in key order; local entries aside. Each is read a page at a time.
+ * @param onPage waited for after each page, told of its entries: a store that answers at once would leave no room for
+ *   anything else
+ */
+export async function* differences(
+  left: Kv,
+  right: Kv,
+  onPage: (entries: number) => Promise<void> = async () => {},
+): AsyncGenerator<Difference, void, undefined> {
+  const [lefts, rights] = [entriesOf(left, onPage), entriesOf(right, onPage)];
   let [l, r] = [await lefts.next(), await rights.next()];
   while (!l.done || !r.done) {
     const order = l.done ? 1 : r.done ? -1 : Buffer.compare(l.value.key, r.value.key);
@@ -26,10 +34,14 @@ export async function* differences(left: Kv, right: Kv): AsyncGenerator<Differen
   }
 }
 
-async function* entriesOf(kv: Kv): AsyncGenerator<KvEntry, void, undefined> {
+async function* entriesOf(
+  kv: Kv,
+  onPage: (entries: number) => Promise<void>,
+): AsyncGenerator<KvEntry, void, undefined> {
   let { start } = ALL;
   for (;;) {
     const page = await kv.list({ start, end: ALL.end }, { limit: PAGE_ENTRIES });
+    await onPage(page.length);
     for (const entry of page) if (!isLocal(entry.key)) yield entry;
     const last = page.at(-1);
     if (last === undefined || page.length < PAGE_ENTRIES) return;

@@ -10,9 +10,20 @@ import { type HeldPiece, type JournalNode, listPieces } from "./journal-nodes.ts
 
 export class Holdings {
   readonly #byNode = new Map<Id, Map<CopyKey, HeldPiece>>();
+  readonly #refreshing = new Map<Id, Promise<void>>();
 
-  /** Lists a node's pieces anew. @throws NodeError */
-  async refresh({ uuid, node }: JournalNode, signal?: AbortSignal): Promise<void> {
+  /** Lists a node's pieces anew; two who ask at once share one listing. @throws NodeError */
+  async refresh(from: JournalNode, signal?: AbortSignal): Promise<void> {
+    const under = this.#refreshing.get(from.uuid) ?? this.#list(from, signal);
+    this.#refreshing.set(from.uuid, under);
+    try {
+      await under;
+    } finally {
+      if (this.#refreshing.get(from.uuid) === under) this.#refreshing.delete(from.uuid);
+    }
+  }
+
+  async #list({ uuid, node }: JournalNode, signal?: AbortSignal): Promise<void> {
     const before = this.#byNode.get(uuid);
     // What is added while the listing runs may not be in it.
     const meanwhile = new Map<CopyKey, HeldPiece>();

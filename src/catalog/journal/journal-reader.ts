@@ -8,7 +8,15 @@ import { Chain } from "./chain.ts";
 import type { Holdings } from "./holdings.ts";
 import type { ChunkName, JournalName, SegmentName, SnapshotName } from "./journal-name.ts";
 import { type HeldPiece, type JournalNode, readPiece } from "./journal-nodes.ts";
-import { BadPieceError, decodeChunk, decodeSegment, decodeSnapshot, type Segment, type Snapshot } from "./pieces.ts";
+import {
+  BadPieceError,
+  checkPiece,
+  decodeChunk,
+  decodeSegment,
+  decodeSnapshot,
+  type Segment,
+  type Snapshot,
+} from "./pieces.ts";
 
 interface Copy {
   readonly holder: JournalNode;
@@ -22,6 +30,10 @@ export interface JournalReaderDeps {
   readonly nodes: readonly JournalNode[];
   /** Told of each copy that could not be read or is damaged. */
   readonly onBad?: (holder: JournalNode, piece: HeldPiece, error: Error) => void;
+  /** Names that are known of as well, and only tell when sessions were there. */
+  readonly witnesses?: readonly JournalName[];
+  /** Waited for after each piece that was read. */
+  readonly onRead?: (bytes: number) => Promise<void>;
 }
 
 /** What the nodes hold at the time when it is made. */
@@ -43,7 +55,7 @@ export class JournalReader {
         names.push(copy.piece.name);
       }
     }
-    this.chain = new Chain(names);
+    this.chain = new Chain(names, deps.witnesses);
     this.#snapshots = names
       .filter((name): name is SnapshotName => name.kind === "snapshot")
       .sort((a, b) => b.base - a.base || b.session - a.session);
@@ -91,9 +103,7 @@ export class JournalReader {
   async bytesOf(name: JournalName, signal?: AbortSignal): Promise<Buffer | undefined> {
     const { clusterId } = this.#deps;
     return this.#firstGood(name, signal, (bytes) => {
-      if (name.kind === "segment") decodeSegment(bytes, name, clusterId);
-      else if (name.kind === "chunk") decodeChunk(bytes, name, clusterId);
-      else decodeSnapshot(bytes, name, clusterId);
+      checkPiece(bytes, name, clusterId);
       return bytes;
     });
   }
@@ -105,7 +115,9 @@ export class JournalReader {
   ): Promise<T | undefined> {
     for (const { holder, piece } of this.#copies.get(identityOf(name)) ?? []) {
       try {
-        return decode(await readPiece(holder.node, piece, signal));
+        const bytes = await readPiece(holder.node, piece, signal);
+        await this.#deps.onRead?.(bytes.length);
+        return decode(bytes);
       } catch (error) {
         if (signal?.aborted || !(error instanceof NodeError || error instanceof BadPieceError)) throw error;
         this.#deps.onBad?.(holder, piece, error);

@@ -5,8 +5,11 @@
  */
 import type { Logger } from "../../observability/logger.ts";
 import type { Clock } from "../../shared/clock.ts";
+import { toError } from "../../shared/errors.ts";
 import type { Random } from "../../shared/random.ts";
-import type { Kv } from "../kv.ts";
+import type { KvStore } from "../kv.ts";
+import type { Gap } from "./chain.ts";
+import { lowestCursor } from "./cursors.ts";
 import { Holdings } from "./holdings.ts";
 import type { JournalCluster } from "./journal-nodes.ts";
 import type { CommitJournal } from "./journaled-kv.ts";
@@ -30,7 +33,7 @@ export interface JournalSettings {
 
 export interface JournalDeps {
   /** The store itself. */
-  readonly kv: Kv;
+  readonly kv: KvStore;
   readonly cluster: JournalCluster;
   /** What is known of the nodes already. */
   readonly holdings?: Holdings;
@@ -48,6 +51,8 @@ export class Journal implements CommitJournal, AsyncDisposable {
   readonly #keeper: Keeper;
   readonly #snapshotter: Snapshotter;
   #started = false;
+  #snapshotState: SnapshotState = "none";
+  #snapshotFailure: Error | undefined;
 
   constructor(deps: JournalDeps) {
     const { settings, cluster, kv, clock, logger } = deps;
@@ -58,7 +63,15 @@ export class Journal implements CommitJournal, AsyncDisposable {
     const writer = new PieceWriter({ cluster, holdings, random: deps.random });
     const { sync, collectMs, timeoutMs } = settings;
     this.#shipper = new Shipper({ kv, cluster, writer, clock, logger, timeoutMs, collectMs: sync ? 0 : collectMs });
-    this.#keeper = new Keeper({ cluster, holdings, writer, clock, logger, shipper: this.#shipper });
+    this.#keeper = new Keeper({
+      cluster,
+      holdings,
+      writer,
+      clock,
+      logger,
+      shipper: this.#shipper,
+      lowestCursor: () => lowestCursor(kv),
+    });
     this.#snapshotter = new Snapshotter({
       kv,
       cluster,
@@ -114,21 +127,61 @@ export class Journal implements CommitJournal, AsyncDisposable {
     return this.#keeper.run(signal);
   }
 
-  /** Makes a snapshot when it is time, or at once. Resolves to whether one was made. @throws CatalogError */
-  async snapshot(signal: AbortSignal, now = false): Promise<boolean> {
-    const due = now || this.#snapshotter.isDue(this.#settings);
-    if (due) await this.#snapshotter.run(signal);
-    return due;
+  /** The next call of `snapshot` makes one. Whether that is new: none was asked for or being made. */
+  requestSnapshot(): boolean {
+    if (this.#snapshotState !== "none") return false;
+    this.#snapshotState = "requested";
+    return true;
   }
 
-  /** What there is to say of it, for an operator. */
-  status(): JournalStatus {
-    const { shippedThrough, lagMs, failure } = this.#shipper;
+  /**
+   * Makes a snapshot when it is time or was asked for, or at once; never two at a time. Resolves to whether one was
+   * made. @throws CatalogError; NotDurableError
+   */
+  async snapshot(signal: AbortSignal, now = false): Promise<boolean> {
+    if (this.#snapshotState === "making") return false;
+    if (!now && this.#snapshotState === "none" && !this.#snapshotter.isDue(this.#settings)) return false;
+    this.#snapshotState = "making";
+    this.#snapshotFailure = undefined;
+    try {
+      await this.#snapshotter.run(signal);
+      return true;
+    } catch (error) {
+      this.#snapshotFailure = toError(error);
+      throw error;
+    } finally {
+      this.#snapshotState = "none";
+    }
+  }
+
+  /** What is on the nodes stays there until the answer is disposed of. */
+  hold(): Promise<Disposable> {
+    return this.#keeper.hold();
+  }
+
+  /** In short, at no cost. */
+  summary(): JournalSummary {
+    const { shippedThrough, lagMs, lagCommits, failure } = this.#shipper;
     return {
       mode: this.#settings.sync ? "sync" : "async",
       durableVersion: shippedThrough,
       lagMs,
+      lagCommits,
       ...(failure === undefined ? {} : { failure: failure.message }),
+    };
+  }
+
+  /** What there is to say of it, for an operator. Takes a walk over the names of all pieces. */
+  status(): JournalStatus {
+    return {
+      ...this.summary(),
+      written: {
+        segments: this.#shipper.segmentsShipped,
+        bytes: this.#shipper.bytesShipped,
+        failures: this.#shipper.failures,
+      },
+      snapshotState: this.#snapshotState,
+      ...(this.#snapshotFailure === undefined ? {} : { snapshotFailure: this.#snapshotFailure.message }),
       ...this.#keeper.status(),
     };
   }
@@ -150,19 +203,39 @@ export interface DomainJournal {
   readonly through: number;
 }
 
-export interface JournalStatus {
+export type SnapshotState = "none" | "requested" | "making";
+
+export interface JournalSummary {
   readonly mode: "sync" | "async";
   /** The last commit that is durable in a quorum of domains. */
   readonly durableVersion: number;
   /** Age of the oldest commit that is not, in milliseconds. */
   readonly lagMs: number;
+  /** Commits that are not. */
+  readonly lagCommits: number;
   /** Why it cannot be written now. */
   readonly failure?: string;
+}
+
+export interface JournalStatus extends JournalSummary {
+  /** Since the process started. */
+  readonly written: { readonly segments: number; readonly bytes: number; readonly failures: number };
   readonly domains: readonly DomainJournal[];
+  /** On the nodes, each counted once. */
   readonly segments: number;
+  /** Of all pieces on all nodes. */
   readonly bytes: number;
-  /** The newest snapshot that a quorum of domains holds. */
-  readonly snapshot?: { readonly base: number };
+  /** The newest snapshot that a quorum of domains holds; when it was made, by the wall clock of who made it. */
+  readonly snapshot?: { readonly base: number; readonly madeAtMs?: number };
+  readonly snapshotState: SnapshotState;
+  /** Why the last one could not be made. */
+  readonly snapshotFailure?: string;
   /** Whether the nodes hold all that a rebuild takes. */
   readonly rebuildable: boolean;
+  /** Commits since the oldest snapshot that is kept which no node holds: the first of the gaps, in order. */
+  readonly gaps: readonly Gap[];
+  /** In all gaps. */
+  readonly missingCommits: number;
+  /** Nodes of which it is not known what they hold: until they are listed, gaps may be none. */
+  readonly unlisted: readonly string[];
 }

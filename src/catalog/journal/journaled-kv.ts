@@ -9,13 +9,11 @@ import {
   CatalogError,
   type Kv,
   type KvAtomic,
-  type KvChange,
   type KvCommitResult,
   type KvEntry,
   type KvKey,
   type KvListOptions,
   type KvRange,
-  type KvRestored,
 } from "../kv.ts";
 import { collectAtomic, isLocal, type KvCommitRequest, replayRequest } from "../kv-atomic.ts";
 
@@ -36,6 +34,7 @@ export class JournaledKv implements Kv {
   readonly #journal: CommitJournal;
   /** Keys, as Latin-1 text, that commits under way delete, each with the end of the last such commit. */
   readonly #deleting = new Map<string, Promise<unknown>>();
+  readonly #committing = new Set<Promise<unknown>>();
 
   constructor(store: Kv, journal: CommitJournal) {
     this.#store = store;
@@ -71,20 +70,9 @@ export class JournaledKv implements Kv {
     return this.#store.version();
   }
 
-  changes(after: number, bytesMax: number): Promise<KvChange[]> {
-    return this.#store.changes(after, bytesMax);
-  }
-
-  forgetChanges(through: number): void {
-    this.#store.forgetChanges(through);
-  }
-
-  restore(entries: readonly KvRestored[], version: number): Promise<void> {
-    return this.#store.restore(entries, version);
-  }
-
-  close(): Promise<void> {
-    return this.#store.close();
+  async close(): Promise<void> {
+    await Promise.allSettled(this.#committing);
+    await this.#store.close();
   }
 
   async #commit(request: KvCommitRequest): Promise<KvCommitResult> {
@@ -95,9 +83,11 @@ export class JournaledKv implements Kv {
     const committing = this.#commitAndShip(request);
     const deleted = request.mutations.flatMap(({ kind, key }) => (kind === "delete" ? [textOf(key)] : []));
     for (const key of deleted) this.#deleting.set(key, committing);
+    this.#committing.add(committing);
     try {
       return await committing;
     } finally {
+      this.#committing.delete(committing);
       for (const key of deleted) if (this.#deleting.get(key) === committing) this.#deleting.delete(key);
     }
   }

@@ -9,11 +9,11 @@ import type { Clock } from "../../shared/clock.ts";
 import type { KvChange } from "../kv.ts";
 import type { Holdings } from "./holdings.ts";
 import type { DomainJournal, JournalStatus } from "./journal.ts";
-import type { JournalName, SegmentName } from "./journal-name.ts";
+import type { JournalName, SegmentName, SnapshotName } from "./journal-name.ts";
 import type { JournalCluster } from "./journal-nodes.ts";
-import { identityOf, JournalReader } from "./journal-reader.ts";
+import { identityOf, isSegment, JournalReader } from "./journal-reader.ts";
 import type { PieceWriter } from "./piece-writer.ts";
-import { encodeSegment } from "./pieces.ts";
+import { decodeSnapshot, encodeSegment } from "./pieces.ts";
 import { piecesOf, Retention } from "./retention.ts";
 import { SEGMENT_BYTES, type Shipper } from "./shipper.ts";
 
@@ -25,6 +25,10 @@ const MERGED_BYTES_MIN = SEGMENT_BYTES / 2;
 const COPIES_PER_RUN = 1_000;
 /** Deletions under way at a time. */
 const DELETIONS = 32;
+/** Most bytes of segments, counted once each, that are kept behind the snapshots for consumers of the changes. */
+const CURSOR_BYTES_MAX = 1024 * 1024 * 1024;
+/** Gaps that are told one by one. */
+const GAPS_MAX = 100;
 /** A node is listed anew after this long: a put without an answer may have left a piece there. */
 const RELIST_MS = 3_600_000;
 
@@ -35,13 +39,24 @@ export interface KeeperDeps {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly shipper: Shipper;
+  /** The last commit that every consumer of the changes has read; undefined without one. @throws CatalogError */
+  readonly lowestCursor: () => Promise<number | undefined>;
 }
+
+type KeeperStatus = Pick<
+  JournalStatus,
+  "domains" | "segments" | "bytes" | "snapshot" | "rebuildable" | "gaps" | "missingCommits" | "unlisted"
+>;
 
 export class Keeper {
   readonly #deps: KeeperDeps;
   readonly #listedAtMs = new Map<string, number>();
   /** The base of a snapshot that is being made. */
   making: number | undefined;
+  #holds = 0;
+  #removing: Promise<void> | undefined;
+  /** The newest snapshot, as it says itself when it was made. */
+  #newest: { readonly identity: string; readonly madeAtMs: number } | undefined;
 
   constructor(deps: KeeperDeps) {
     this.#deps = deps;
@@ -49,25 +64,60 @@ export class Keeper {
 
   async run(signal: AbortSignal): Promise<void> {
     await this.#list(signal);
-    await this.#remove(signal);
+    await this.#readNewest(signal);
+    if (this.#holds === 0) await this.#removeSuperfluous(signal);
     if (!signal.aborted) await this.#merge(signal);
     if (!signal.aborted) await this.#copyToDomains(signal);
   }
 
-  status(): Pick<JournalStatus, "domains" | "segments" | "bytes" | "snapshot" | "rebuildable"> {
+  /**
+   * Nothing is removed from the nodes until the answer is disposed of. Resolves when no removal is under way.
+   */
+  async hold(): Promise<Disposable> {
+    this.#holds += 1;
+    await this.#removing;
+    return {
+      [Symbol.dispose]: () => {
+        this.#holds -= 1;
+      },
+    };
+  }
+
+  status(): KeeperStatus {
     const { cluster, holdings, shipper } = this.#deps;
     const retention = new Retention(cluster, holdings);
+    const durable = shipper.shippedThrough;
     const domains = cluster.domains().map((domain): DomainJournal => {
-      return { domain, through: retention.chainIn(domain).reach(retention.floor) };
+      return { domain, through: Math.min(durable, retention.chainIn(domain).reach(retention.floor)) };
     });
     const [newest] = retention.snapshots;
+    const gaps = retention.gaps(durable);
+    const names = retention.held.map(({ piece }) => piece.name).filter(isSegment);
     return {
       domains,
-      segments: new Set(retention.held.map(({ piece }) => identityOf(piece.name))).size,
+      segments: new Set(names.map(identityOf)).size,
       bytes: retention.held.reduce((sum, { piece }) => sum + piece.bytes, 0),
-      ...(newest === undefined ? {} : { snapshot: { base: newest.base } }),
-      rebuildable: retention.reach >= shipper.shippedThrough,
+      ...(newest === undefined ? {} : { snapshot: { base: newest.base, ...this.#madeAt(newest) } }),
+      rebuildable: retention.reach >= durable,
+      gaps: gaps.slice(0, GAPS_MAX),
+      missingCommits: gaps.reduce((sum, { from, through }) => sum + through - from + 1, 0),
+      unlisted: cluster.nodes().flatMap(({ uuid, name }) => (holdings.knows(uuid) ? [] : [name])),
     };
+  }
+
+  #madeAt(snapshot: SnapshotName): { madeAtMs?: number } {
+    return this.#newest?.identity === identityOf(snapshot) ? { madeAtMs: this.#newest.madeAtMs } : {};
+  }
+
+  /** When the newest snapshot was made only it knows itself. */
+  async #readNewest(signal: AbortSignal): Promise<void> {
+    const { cluster, holdings } = this.#deps;
+    const [name] = new Retention(cluster, holdings).snapshots;
+    if (name === undefined || this.#newest?.identity === identityOf(name)) return;
+    const bytes = await this.#reader().bytesOf(name, signal);
+    if (bytes === undefined) return;
+    const { madeAtMs } = decodeSnapshot(bytes, name, cluster.clusterId);
+    this.#newest = { identity: identityOf(name), madeAtMs };
   }
 
   async #list(signal: AbortSignal): Promise<void> {
@@ -88,10 +138,19 @@ export class Keeper {
     }
   }
 
+  async #removeSuperfluous(signal: AbortSignal): Promise<void> {
+    this.#removing = this.#remove(signal).finally(() => {
+      this.#removing = undefined;
+    });
+    await this.#removing;
+  }
+
   async #remove(signal: AbortSignal): Promise<void> {
-    const { cluster, holdings } = this.#deps;
-    const going = new Retention(cluster, holdings)
-      .superfluous(this.making)
+    const { cluster, holdings, lowestCursor } = this.#deps;
+    const cursor = await lowestCursor();
+    const retention = new Retention(cluster, holdings);
+    const going = retention
+      .superfluous(this.making, cursor === undefined ? undefined : retention.keptAfter(cursor, CURSOR_BYTES_MAX))
       .filter(({ holder }) => holder.servesReads())
       .values();
     const worker = async (): Promise<void> => {

@@ -132,6 +132,13 @@ export function decodeSnapshot(bytes: Buffer, name: SnapshotName, clusterId: Id)
   });
 }
 
+/** Whether the bytes are the piece that the name says. @throws BadPieceError */
+export function checkPiece(bytes: Buffer, name: JournalName, clusterId: Id): void {
+  if (name.kind === "segment") decodeSegment(bytes, name, clusterId);
+  else if (name.kind === "chunk") decodeChunk(bytes, name, clusterId);
+  else decodeSnapshot(bytes, name, clusterId);
+}
+
 function frame(kind: JournalName["kind"], origin: PieceOrigin, body: readonly Uint8Array[]): Buffer {
   const header = Buffer.alloc(HEADER_BYTES);
   header.set(MAGIC, 0);

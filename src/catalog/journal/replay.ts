@@ -1,7 +1,7 @@
 /**
  * Brings a store to what the journal says: one that is a little behind, or an empty one.
  */
-import type { Kv, KvRestored } from "../kv.ts";
+import type { KvRestored, KvStore } from "../kv.ts";
 import type { JournalReader } from "./journal-reader.ts";
 import type { Segment, Snapshot } from "./pieces.ts";
 
@@ -16,7 +16,7 @@ export class JournalGapError extends Error {
 }
 
 /** Writes what a segment says. */
-export async function applySegment(kv: Kv, segment: Segment): Promise<void> {
+export async function applySegment(kv: KvStore, segment: Segment): Promise<void> {
   const entries = segment.changes.flatMap(({ version, writes }): KvRestored[] =>
     writes.map(({ key, value }) => ({ key, value, version })),
   );
@@ -28,7 +28,7 @@ export async function applySegment(kv: Kv, segment: Segment): Promise<void> {
  * @returns how many commits that were
  * @throws JournalGapError when there is more that cannot be reached; CatalogError
  */
-export async function catchUp(kv: Kv, reader: JournalReader, signal?: AbortSignal): Promise<number> {
+export async function catchUp(kv: KvStore, reader: JournalReader, signal?: AbortSignal): Promise<number> {
   const before = await kv.version();
   for await (const segment of reader.segments(before, signal)) await applySegment(kv, segment);
   const version = await kv.version();
@@ -54,7 +54,7 @@ export class NothingToReplayError extends Error {
 }
 
 export interface Replayed {
-  readonly kv: Kv;
+  readonly kv: KvStore;
   /** The last commit that was replayed. */
   readonly version: number;
   /** When the process wrote it, by its own wall clock. */
@@ -72,7 +72,7 @@ export interface Replayed {
  */
 export async function replay(
   reader: JournalReader,
-  openEmpty: () => Promise<Kv>,
+  openEmpty: () => Promise<KvStore>,
   { onProgress, signal }: { onProgress?: (progress: ReplayProgress) => void; signal?: AbortSignal } = {},
 ): Promise<Replayed> {
   for await (const snapshot of reader.snapshots(signal)) {
@@ -94,7 +94,7 @@ interface Replaying {
 
 /** Whether all of its chunks were good. */
 async function loadSnapshot(
-  kv: Kv,
+  kv: KvStore,
   reader: JournalReader,
   { snapshot, onProgress, signal }: Replaying & { readonly snapshot: Snapshot },
 ): Promise<boolean> {
@@ -109,7 +109,7 @@ async function loadSnapshot(
 }
 
 async function replaySegments(
-  kv: Kv,
+  kv: KvStore,
   reader: JournalReader,
   { after, onProgress, signal }: Replaying & { readonly after: number },
 ): Promise<Replayed> {

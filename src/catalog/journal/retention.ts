@@ -1,9 +1,9 @@
 /**
  * What of the journal is kept, and what of it a domain has: worked out from the names of the pieces that each node holds.
  */
-import { Chain } from "./chain.ts";
+import { Chain, type Gap } from "./chain.ts";
 import type { Holdings } from "./holdings.ts";
-import { type JournalName, type SegmentName, type SnapshotName } from "./journal-name.ts";
+import type { JournalName, SegmentName, SnapshotName } from "./journal-name.ts";
 import type { HeldPiece, JournalCluster, JournalNode } from "./journal-nodes.ts";
 import { chunkOf, identityOf } from "./journal-reader.ts";
 
@@ -65,19 +65,46 @@ export class Retention {
     return this.chain.reach(this.snapshots[0]?.base ?? 0);
   }
 
+  /** Commits after what is kept, up to one, that no node holds. */
+  gaps(through: number): Gap[] {
+    return this.chain.gaps(this.floor, through);
+  }
+
+  /**
+   * After which commit segments are kept: those behind the floor that the slowest consumer of the changes has still to
+   * read, the newest of them first.
+   * @param cursor the last commit that it has read
+   * @param bytesMax of one copy of each of them
+   */
+  keptAfter(cursor: number, bytesMax: number): number {
+    const behind = new Map<string, HeldPiece>();
+    for (const { piece } of this.held) {
+      const { name } = piece;
+      if (name.kind === "segment" && name.through > cursor && name.through <= this.floor)
+        behind.set(identityOf(name), piece);
+    }
+    let bytes = 0;
+    for (const { name, bytes: own } of [...behind.values()].sort((a, b) => throughOf(b) - throughOf(a))) {
+      bytes += own;
+      if (bytes > bytesMax) return throughOf({ name });
+    }
+    return Math.min(cursor, this.floor);
+  }
+
   /**
    * Pieces that are not wanted any more: behind the older of the kept snapshots, parts of others, and segments that are
    * a part of a longer one in the same domain.
    * @param making the base of a snapshot that is being made
+   * @param keptAfter segments after this commit are kept even behind the snapshots
    */
-  superfluous(making: number | undefined): HeldBy[] {
+  superfluous(making: number | undefined, keptAfter = this.floor): HeldBy[] {
     const kept = new Set(this.snapshots.flatMap(piecesOf).map(identityOf));
     const newest = this.snapshots[0]?.base ?? -1;
     const enough = this.snapshots.length >= SNAPSHOTS_KEPT;
     const longer = this.#contained();
     return this.held.filter((one) => {
       const { name } = one.piece;
-      if (name.kind === "segment") return (enough && name.through <= this.floor) || longer.has(one);
+      if (name.kind === "segment") return (enough && name.through <= keptAfter) || longer.has(one);
       if (kept.has(identityOf(name)) || name.base === making) return false;
       return enough || name.base > newest;
     });
@@ -99,6 +126,10 @@ export class Retention {
     }
     return contained;
   }
+}
+
+function throughOf({ name }: Pick<HeldPiece, "name">): number {
+  return name.kind === "segment" ? name.through : name.base;
 }
 
 /** All pieces of a snapshot, its list last. */

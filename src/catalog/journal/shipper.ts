@@ -5,7 +5,7 @@
 import type { Logger } from "../../observability/logger.ts";
 import { type Clock, sleep } from "../../shared/clock.ts";
 import { toError } from "../../shared/errors.ts";
-import { CatalogError, ChangesForgottenError, type Kv, type KvChange } from "../kv.ts";
+import { CatalogError, ChangesForgottenError, type KvChange, type KvStore } from "../kv.ts";
 import { SEGMENT_COMMITS_MAX } from "./journal-name.ts";
 import type { JournalCluster } from "./journal-nodes.ts";
 import type { PieceWriter } from "./piece-writer.ts";
@@ -19,7 +19,7 @@ const RETRY_MIN_MS = 50;
 const RETRY_MAX_MS = 5_000;
 
 export interface ShipperDeps {
-  readonly kv: Kv;
+  readonly kv: KvStore;
   readonly cluster: JournalCluster;
   readonly writer: PieceWriter;
   readonly clock: Clock;
@@ -40,6 +40,8 @@ export class Shipper implements AsyncDisposable {
   #committed = 0;
   #committedAtMs = 0;
   #bytesShipped = 0;
+  #segmentsShipped = 0;
+  #failures = 0;
   #failure: Error | undefined;
   #wake: () => void = () => {};
   /** Up to this commit nothing is collected first. */
@@ -83,6 +85,21 @@ export class Shipper implements AsyncDisposable {
   /** Bytes of segments since the process started. */
   get bytesShipped(): number {
     return this.#bytesShipped;
+  }
+
+  /** Segments since the process started. */
+  get segmentsShipped(): number {
+    return this.#segmentsShipped;
+  }
+
+  /** Attempts since the process started that failed. */
+  get failures(): number {
+    return this.#failures;
+  }
+
+  /** Commits that the journal does not have yet. */
+  get lagCommits(): number {
+    return Math.max(0, this.#committed - this.#gate.reached);
   }
 
   /** Age of the oldest commit that is not in the journal, in milliseconds; 0 when there is none. */
@@ -134,6 +151,7 @@ export class Shipper implements AsyncDisposable {
         if (signal.aborted) return;
         if (this.#failure === undefined) this.#deps.logger.warn({ err: error }, "the journal could not be written");
         this.#failure = toError(error);
+        this.#failures += 1;
         await sleep(this.#deps.clock, retryMs, signal).catch(() => {});
         retryMs = Math.min(RETRY_MAX_MS, 2 * retryMs);
       }
@@ -174,6 +192,7 @@ export class Shipper implements AsyncDisposable {
     const bytes = encodeSegment({ ...origin, ...name, changes });
     await writer.write(name, bytes);
     this.#bytesShipped += bytes.length;
+    this.#segmentsShipped += 1;
     if (through < this.#committed) this.#committedAtMs = clock.monotonicMs();
     this.#gate.advance(through);
     kv.forgetChanges(through);
@@ -192,7 +211,7 @@ export class Shipper implements AsyncDisposable {
 }
 
 /** The commit after which a store has all changes on record. */
-async function oldestKept(kv: Kv): Promise<number> {
+async function oldestKept(kv: KvStore): Promise<number> {
   try {
     await kv.changes(0, 1);
     return 0;

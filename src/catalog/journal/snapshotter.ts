@@ -5,7 +5,7 @@
  */
 import type { Logger } from "../../observability/logger.ts";
 import type { Clock } from "../../shared/clock.ts";
-import type { Kv, KvEntry } from "../kv.ts";
+import type { KvEntry, KvStore } from "../kv.ts";
 import { isLocal } from "../kv-atomic.ts";
 import type { Holdings } from "./holdings.ts";
 import type { JournalSettings } from "./journal.ts";
@@ -22,7 +22,7 @@ const PAGE_ENTRIES = 1_000;
 const ALL = { start: Buffer.of(0), end: Buffer.of(0xff) };
 
 export interface SnapshotterDeps {
-  readonly kv: Kv;
+  readonly kv: KvStore;
   readonly cluster: JournalCluster;
   readonly holdings: Holdings;
   readonly writer: PieceWriter;

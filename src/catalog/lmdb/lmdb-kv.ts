@@ -22,7 +22,6 @@ import { lockFolder } from "../../shared/process-lock.ts";
 import {
   CatalogError,
   ChangesForgottenError,
-  type Kv,
   type KvAtomic,
   type KvChange,
   type KvEntry,
@@ -30,6 +29,7 @@ import {
   type KvListOptions,
   type KvRange,
   type KvRestored,
+  type KvStore,
 } from "../kv.ts";
 import { checkKey, checkListOptions, checkRange, checkRestore, collectAtomic } from "../kv-atomic.ts";
 import { GroupCommit } from "./group-commit.ts";
@@ -56,7 +56,7 @@ export interface LmdbKvOptions {
  * @throws FolderLockedError when a process has it open; CatalogError `full` when there is no room to make it; Error,
  * which names the file, when it cannot be opened.
  */
-export async function openLmdbKv(options: LmdbKvOptions): Promise<Kv> {
+export async function openLmdbKv(options: LmdbKvOptions): Promise<KvStore> {
   const { folder, bytesMax = LMDB_BYTES_MAX_DEFAULT, reserveBytes = LMDB_RESERVE_BYTES_DEFAULT } = options;
   await mkdir(folder, { recursive: true });
   const lock = await lockFolder(folder);
@@ -91,7 +91,7 @@ export async function openLmdbKv(options: LmdbKvOptions): Promise<Kv> {
   }
 }
 
-class LmdbKv implements Kv {
+class LmdbKv implements KvStore {
   readonly #db: RootDatabase<Buffer, Uint8Array>;
   readonly #commits: GroupCommit;
   readonly #lock: AsyncDisposable;

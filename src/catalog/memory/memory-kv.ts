@@ -5,7 +5,6 @@
 import {
   CatalogError,
   ChangesForgottenError,
-  type Kv,
   type KvAtomic,
   type KvChange,
   type KvCommitResult,
@@ -14,6 +13,7 @@ import {
   type KvListOptions,
   type KvRange,
   type KvRestored,
+  type KvStore,
   type KvWrite,
 } from "../kv.ts";
 import {
@@ -30,7 +30,7 @@ import {
 } from "../kv-atomic.ts";
 import { writesBytes } from "../kv-change.ts";
 
-export function memoryKv(): Kv {
+export function memoryKv(): KvStore {
   return new MemoryKv();
 }
 
@@ -39,7 +39,7 @@ interface StoredEntry {
   readonly version: number;
 }
 
-class MemoryKv implements Kv {
+class MemoryKv implements KvStore {
   /** Keys as Latin-1 strings, one character a byte: they compare as their bytes do. Sorted. */
   readonly #keys: string[] = [];
   readonly #entries = new Map<string, StoredEntry>();

@@ -131,13 +131,41 @@ export const storageSettings = z.strictObject({
         .register(settingNotes, { meaning: "MiB restored a second" }),
     })
     .prefault({}),
+  compaction: z
+    .strictObject({
+      enabled: flag()
+        .prefault(true)
+        .register(settingNotes, { meaning: "give the space of deleted copies on embedded nodes back to the disk" }),
+      deadPercent: integer(1, 90).prefault(25).register(settingNotes, {
+        meaning:
+          "dead share of a volume file from which on it is compacted; 5 while less than 10 % of the disk is free",
+      }),
+      bandwidthLimitMib: integer(1, 100_000).prefault(128).register(settingNotes, {
+        meaning: "MiB read and written a second, on each node; a quarter of it while the node serves requests",
+      }),
+    })
+    .prefault({}),
+  scrub: z
+    .strictObject({
+      enabled: flag().prefault(true).register(settingNotes, {
+        meaning: "read every copy on every node again and again, to find those that rot",
+      }),
+      interval: duration("1h", "365d").prefault("30d").register(settingNotes, {
+        meaning: "in which every copy is read at least once, as far as the limits allow",
+      }),
+      rateLimitPerSecond: integer(1, 100_000)
+        .prefault(100)
+        .register(settingNotes, { meaning: "copies read a second, on each node" }),
+      bandwidthLimitMib: integer(1, 100_000)
+        .prefault(20)
+        .register(settingNotes, { meaning: "MiB read a second, on each node" }),
+    })
+    .prefault({}),
   consistency: z
     .strictObject({
       repair: z
         .strictObject({
-          enabled: flag()
-            .prefault(true)
-            .register(settingNotes, { meaning: "compare nodes with the catalog regularly" }),
+          enabled: flag().prefault(true).register(settingNotes, { meaning: "compare nodes with the catalog, daily" }),
           cron: schedule()
             .prefault("0 */15 * * * ?")
             .register(settingNotes, { meaning: "when; six fields, seconds first" }),

@@ -5,6 +5,7 @@
 import type { Id } from "../../shared/ids.ts";
 import { BlockReader } from "../block-reader.ts";
 import { checkIdentity, checkKey, checkList, checkPut, checkRange } from "../call-checks.ts";
+import { NOTHING_FOREIGN } from "../foreign-report.ts";
 import { NodeLifetime } from "../node-lifetime.ts";
 import {
   BLOCK_BYTES,
@@ -13,6 +14,7 @@ import {
   type ByteRange,
   type Capacity,
   type CopyKey,
+  type ForeignReport,
   type ListRequest,
   NodeError,
   type ProbeDepth,
@@ -171,6 +173,12 @@ class MemoryNode implements StorageNode {
     this.#lifetime.enter(signal);
     const { capacityBytes: totalBytes, usedBytes } = this.#store;
     return { totalBytes, usedBytes, freeBytes: totalBytes - usedBytes };
+  }
+
+  /** Nobody else has a way into memory. */
+  async foreign(signal?: AbortSignal): Promise<ForeignReport> {
+    this.#lifetime.enter(signal);
+    return NOTHING_FOREIGN;
   }
 
   async probe(_depth: ProbeDepth, signal?: AbortSignal): Promise<readonly ProbeFinding[]> {

@@ -9,7 +9,9 @@ import type { Id } from "../../shared/ids.ts";
 import type { Random } from "../../shared/random.ts";
 import type { CopyKey } from "../storage-node.ts";
 
-export const IDENTITY_KEY = ".bulkhead/identity";
+/** Before everything that Bulkhead writes, whatever the cluster. */
+export const BULKHEAD_PREFIX = ".bulkhead/";
+export const IDENTITY_KEY = `${BULKHEAD_PREFIX}identity`;
 
 const SESSION_DIGITS = 8;
 const CANARY_BYTES = 16;
@@ -22,7 +24,7 @@ export class NodeKeys {
   readonly #canaryPrefix: string;
 
   constructor(clusterId: Id) {
-    this.clusterPrefix = `.bulkhead/${clusterId}/`;
+    this.clusterPrefix = `${BULKHEAD_PREFIX}${clusterId}/`;
     this.#blobPrefix = `${this.clusterPrefix}blobs/`;
     this.#canaryPrefix = `${this.clusterPrefix}canary/`;
   }

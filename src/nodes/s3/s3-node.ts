@@ -16,6 +16,7 @@ import {
   type ByteRange,
   type Capacity,
   type CopyKey,
+  type ForeignReport,
   type ListRequest,
   NodeError,
   type ProbeDepth,
@@ -28,7 +29,9 @@ import { readRange } from "./blob-reader.ts";
 import { BlobWriter } from "./blob-writer.ts";
 import { BucketClient } from "./bucket-client.ts";
 import { probeBucket } from "./bucket-probe.ts";
+import { findForeignObjects } from "./foreign-objects.ts";
 import { HttpTransport } from "./http-transport.ts";
+import { listedKey } from "./listed-keys.ts";
 import { IDENTITY_KEY, NodeKeys } from "./node-keys.ts";
 import { S3Failure } from "./s3-failure.ts";
 import {
@@ -206,12 +209,10 @@ class S3Node implements StorageNode {
     if (root.name !== "ListBucketResult") {
       throw new NodeError("unreachable", "what answers is no S3 service: no listing");
     }
-    const encoded = childText(root, "EncodingType") === "url";
     const blobs: BlobStat[] = [];
     let lastKey: string | undefined;
     for (const object of childrenOf(root, "Contents")) {
-      const text = childText(object, "Key") ?? "";
-      lastKey = encoded ? decodeKey(text) : text;
+      lastKey = listedKey(root, childText(object, "Key") ?? "");
       const key = this.#keys.copyKey(lastKey);
       const length = Number.parseInt(childText(object, "Size") ?? "", 10);
       if (key !== undefined && !Number.isNaN(length)) blobs.push({ key, length });
@@ -223,6 +224,11 @@ class S3Node implements StorageNode {
   async capacity(signal?: AbortSignal): Promise<Capacity | undefined> {
     this.#lifetime.enter(signal);
     return undefined;
+  }
+
+  async foreign(signal?: AbortSignal): Promise<ForeignReport> {
+    this.#lifetime.enter(signal);
+    return findForeignObjects({ client: this.#client, keys: this.#keys }, signal);
   }
 
   async probe(depth: ProbeDepth, signal?: AbortSignal): Promise<readonly ProbeFinding[]> {
@@ -278,13 +284,4 @@ function blobHeaders({ clusterId, blobId, session, length }: BlobHeader): Record
     "x-amz-meta-bulkhead-session": String(session),
     "x-amz-meta-bulkhead-length": String(length),
   };
-}
-
-/** A key of a listing in `encoding-type=url`; as it stands where it is no such thing, which no key of ours is. */
-function decodeKey(text: string): string {
-  try {
-    return decodeURIComponent(text.replace(/\+/g, " "));
-  } catch {
-    return text;
-  }
 }

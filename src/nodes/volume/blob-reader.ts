@@ -1,8 +1,8 @@
 import type { NodeLifetime } from "../node-lifetime.ts";
 import { BLOCK_BYTES, type ByteRange, type CopyKey, NodeError } from "../storage-node.ts";
+import type { BlobEntry } from "./index-entries.ts";
 import { decodeHeader, HEADER_BYTES } from "./layout.ts";
 import { toNodeError } from "./volume-errors.ts";
-import type { BlobEntry } from "./volume-index.ts";
 import type { VolumeSet } from "./volume-set.ts";
 
 export interface BlobReadRequest {
@@ -27,10 +27,17 @@ export class BlobReader {
    * @throws NodeError `corrupt` when the place holds another record than the index says
    */
   async open(request: BlobReadRequest): Promise<AsyncIterable<Uint8Array>> {
-    const { range, signal } = request;
+    const { entry, range, signal } = request;
     const firstEnd = blockEnd(range.start, range.end);
-    const first = await this.#lifetime.wait(this.#readFirst(request, firstEnd), signal);
-    return this.#stream(request, first);
+    // Before anything is awaited: the volume stays as long as its blob is read.
+    const release = this.#volumes.files.hold(entry.volume);
+    try {
+      const first = await this.#lifetime.wait(this.#readFirst(request, firstEnd), signal);
+      return new HeldChunks(this.#stream(request, first), release, signal);
+    } catch (error) {
+      release();
+      throw error;
+    }
   }
 
   async #readFirst({ key, entry, range }: BlobReadRequest, end: number): Promise<Uint8Array> {
@@ -85,6 +92,45 @@ export class BlobReader {
     if (header?.key !== key || header.length !== entry.length) {
       throw new NodeError("corrupt", "the volume does not hold the blob where its index says");
     }
+  }
+}
+
+/** Lets go of the volume at the end, however it comes: also where nobody ever asks for the first chunk. */
+class HeldChunks implements AsyncIterableIterator<Uint8Array, void, undefined> {
+  readonly #chunks: AsyncGenerator<Uint8Array, void, undefined>;
+  readonly #signal: AbortSignal | undefined;
+  readonly #release: () => void;
+
+  constructor(chunks: AsyncGenerator<Uint8Array, void, undefined>, release: () => void, signal?: AbortSignal) {
+    this.#chunks = chunks;
+    this.#signal = signal;
+    this.#release = release;
+    signal?.addEventListener("abort", release, { once: true });
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async next(): Promise<IteratorResult<Uint8Array, void>> {
+    try {
+      const result = await this.#chunks.next();
+      if (result.done === true) this.#end();
+      return result;
+    } catch (error) {
+      this.#end();
+      throw error;
+    }
+  }
+
+  async return(): Promise<IteratorResult<Uint8Array, void>> {
+    this.#end();
+    return this.#chunks.return();
+  }
+
+  #end(): void {
+    this.#release();
+    this.#signal?.removeEventListener("abort", this.#release);
   }
 }
 

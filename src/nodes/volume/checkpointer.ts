@@ -44,6 +44,17 @@ export class Checkpointer {
     });
   }
 
+  /** Resolves when all changes made before the call are durable in the index. @throws NodeError */
+  async flush(): Promise<void> {
+    // One that is being written began before some of them.
+    await this.#writing;
+    this.#start();
+    await this.#writing;
+    if (this.#failure !== undefined) {
+      throw new NodeError(this.#failure.kind, "the index of the node could not be written", { cause: this.#failure });
+    }
+  }
+
   /** Writes what is left. No change is under way or follows. */
   async close(): Promise<void> {
     while (this.#writing !== undefined) await this.#writing;

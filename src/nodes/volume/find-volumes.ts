@@ -15,6 +15,9 @@ import { toNodeError } from "./volume-errors.ts";
 import type { VolumeLog } from "./volume-log.ts";
 import { isUnfinishedVolume, VOLUME_NAME } from "./volume-set.ts";
 
+/** In the node's folder. */
+export const VOLUMES_FOLDER = "volumes";
+
 export interface FoundVolume {
   readonly superblock: Superblock;
   readonly path: string;

@@ -2,7 +2,6 @@
  * Writes large blobs, each straight into a region of its own while its bytes arrive. Many go on at the same time in one
  * volume, and none waits for another. The header goes first: it tells a scan after a crash where the region ends.
  */
-import type { BlockReader } from "../block-reader.ts";
 import { type BlobHeader, type Block, type CopyKey, NodeError } from "../storage-node.ts";
 import { encodeHeader, encodeTrailer, HEADER_BYTES, RECORD_BLOB, type RecordHeader, recordBytes } from "./layout.ts";
 import type { VolumeLimits } from "./limits.ts";
@@ -10,10 +9,15 @@ import type { RecordDraft } from "./small-lane.ts";
 import type { Reservation } from "./volume.ts";
 import type { VolumeSet } from "./volume-set.ts";
 
+/** The blocks of a blob, in order; undefined behind the last. */
+export interface BlockSource {
+  next(): Promise<Block | undefined>;
+}
+
 export interface LargeBlob {
   readonly key: CopyKey;
-  readonly header: BlobHeader;
-  readonly blocks: BlockReader;
+  readonly header: Pick<BlobHeader, "blobId" | "length">;
+  readonly blocks: BlockSource;
   readonly durable: RecordDraft["durable"];
 }
 
@@ -32,22 +36,24 @@ export class LargeLane {
     const first = await blocks.next();
     if (first === undefined) throw new NodeError("invalid", "the blob has no blocks");
     const bytes = recordBytes(header.length);
-    const volume = await this.#volumes.volumeFor("large", bytes);
+    let volume = await this.#volumes.volumeFor("large", bytes);
+    while (volume.room < bytes) volume = await this.#volumes.volumeFor("large", bytes);
     const reservation = volume.reserve(bytes);
+    const { blobId, length } = header;
+    const record = { kind: RECORD_BLOB, offset: reservation.start, length, key, blobId };
     let outcome: "durable" | "void" = "void";
     try {
-      const { blobId, length } = header;
-      const record = { kind: RECORD_BLOB, offset: reservation.start, length, key, blobId };
       await this.#write(reservation, record, blocks, first);
       await volume.sync();
       durable(volume, record);
       outcome = "durable";
     } finally {
+      if (outcome === "void") await volume.disown([record]);
       reservation.end(outcome);
     }
   }
 
-  async #write(reservation: Reservation, record: RecordHeader, blocks: BlockReader, first: Block): Promise<void> {
+  async #write(reservation: Reservation, record: RecordHeader, blocks: BlockSource, first: Block): Promise<void> {
     const { volume, start } = reservation;
     const header = encodeHeader(volume.superblock.marker, record);
     const blockCrcs: number[] = [];

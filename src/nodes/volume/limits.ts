@@ -31,6 +31,21 @@ export interface VolumeLimits {
   readonly unwrittenEntriesMax: number;
   /** Volume files held open for reading. */
   readonly openFilesMax: number;
+  /** Time between two looks for volumes to compact; 0: never. */
+  readonly compactionIntervalMs: number;
+  /** A volume is compacted when this share of its bytes is dead, in percent. */
+  readonly compactionDeadPercent: number;
+  /** The same while less than `compactionLowFreePercent` of the disk is free. */
+  readonly compactionDeadPercentLow: number;
+  readonly compactionLowFreePercent: number;
+  /** A volume that still takes records is closed to be compacted only for this many dead bytes. */
+  readonly compactionOpenDeadBytesMin: number;
+  /** Bytes that compaction reads and writes in a second; 0: no limit. */
+  readonly compactionBytesPerSecond: number;
+  /** While calls are under way compaction goes slower by this factor. */
+  readonly compactionBusyFactor: number;
+  /** Bytes of small records that compaction has under way: no more than this waits ahead of a put. */
+  readonly compactionInflightBytes: number;
 }
 
 export const VOLUME_LIMITS: VolumeLimits = {
@@ -47,6 +62,14 @@ export const VOLUME_LIMITS: VolumeLimits = {
   checkpointDelayMs: 2_000,
   unwrittenEntriesMax: 200_000,
   openFilesMax: 128,
+  compactionIntervalMs: 10_000,
+  compactionDeadPercent: 25,
+  compactionDeadPercentLow: 5,
+  compactionLowFreePercent: 10,
+  compactionOpenDeadBytesMin: 8 * MIB,
+  compactionBytesPerSecond: 128 * MIB,
+  compactionBusyFactor: 4,
+  compactionInflightBytes: MIB,
 };
 
 const VOLUME_BYTES_MIN = MIB;
@@ -58,12 +81,16 @@ export function checkLimits(limits: VolumeLimits): void {
     if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`${name} is no whole number`);
   }
   const { volumeBytes, smallBlobBytesMax, prepareStepBytes, deleteReserveBytes } = limits;
+  const { compactionDeadPercent, compactionDeadPercentLow, compactionBusyFactor } = limits;
   if (volumeBytes < VOLUME_BYTES_MIN || volumeBytes > VOLUME_BYTES_MAX) {
     throw new RangeError(`volumeBytes is outside ${VOLUME_BYTES_MIN} to ${VOLUME_BYTES_MAX}`);
   }
   if (recordBytes(smallBlobBytesMax) > blobRoom(limits)) {
     throw new RangeError("smallBlobBytesMax does not fit in a volume");
   }
+  // With 0 volumes of which everything lives would be written anew for ever.
+  if (compactionDeadPercentLow < 1 || compactionDeadPercent < 1) throw new RangeError("a dead percentage is zero");
+  if (compactionBusyFactor < 1) throw new RangeError("compactionBusyFactor is zero");
   if (prepareStepBytes < 1) throw new RangeError("prepareStepBytes is zero");
   if (deleteReserveBytes < recordBytes(TOMBSTONE_KEYS_MAX * 20)) {
     throw new RangeError("deleteReserveBytes holds no record of deletions");

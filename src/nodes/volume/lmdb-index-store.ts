@@ -72,7 +72,10 @@ class LmdbIndexStore implements IndexStore {
       await this.#db.transaction(() => {
         // A throw would not undo what was put before it: everything is computed first.
         const sets = [...entries((key) => this.#db.get(key))];
-        for (const [key, value] of sets) this.#db.putSync(key, value);
+        for (const [key, value] of sets) {
+          if (value === undefined) this.#db.removeSync(key);
+          else this.#db.putSync(key, value);
+        }
       });
     } catch (error) {
       await settleCommitError(error);

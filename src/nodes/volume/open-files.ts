@@ -19,6 +19,8 @@ export class OpenFiles {
   readonly #options: OpenFilesOptions;
   /** In order of last use. */
   readonly #files = new Map<number, OpenFile>();
+  /** Reads that go on over several calls, by volume. */
+  readonly #holds = new Map<number, number>();
 
   constructor(options: OpenFilesOptions) {
     this.#options = options;
@@ -33,6 +35,37 @@ export class OpenFiles {
     const open = this.#files.get(volume);
     if (open !== undefined) open.pinned = false;
     this.#closeOldest();
+  }
+
+  /** Says that a volume will be read again. @returns called, as often as one likes, when it will not */
+  hold(volume: number): () => void {
+    this.#holds.set(volume, (this.#holds.get(volume) ?? 0) + 1);
+    let held = true;
+    return () => {
+      if (!held) return;
+      held = false;
+      const others = (this.#holds.get(volume) ?? 1) - 1;
+      if (others === 0) this.#holds.delete(volume);
+      else this.#holds.set(volume, others);
+    };
+  }
+
+  /** Whether a volume is being read, or held. */
+  inUse(volume: number): boolean {
+    return this.#holds.has(volume) || (this.#files.get(volume)?.readers ?? 0) > 0;
+  }
+
+  /** Whether any volume is held. */
+  get held(): boolean {
+    return this.#holds.size > 0;
+  }
+
+  /** Closes the file of a volume that is not in use. */
+  async closeVolume(volume: number): Promise<void> {
+    const open = this.#files.get(volume);
+    this.#files.delete(volume);
+    // It is about to be removed: a failure to close it loses nothing.
+    await open?.file.then((file) => file.close()).catch(() => {});
   }
 
   /** Fills the buffer; returns the number of bytes read, fewer only at the end of the file. */

@@ -7,10 +7,10 @@ import type { Clock } from "../../shared/clock.ts";
 import { type Id, idFromBytes } from "../../shared/ids.ts";
 import type { Random } from "../../shared/random.ts";
 import { NodeLifetime } from "../node-lifetime.ts";
-import { NodeError, type StorageNode } from "../storage-node.ts";
+import { NodeError } from "../storage-node.ts";
 import { Checkpointer } from "./checkpointer.ts";
 import { type FileSystem, nodeFileSystem } from "./file-system.ts";
-import { type FoundVolume, findVolumes } from "./find-volumes.ts";
+import { type FoundVolume, findVolumes, VOLUMES_FOLDER } from "./find-volumes.ts";
 import { checkLimits, VOLUME_LIMITS, type VolumeLimits } from "./limits.ts";
 import { LMDB_FILES, openLmdbIndexStore } from "./lmdb-index-store.ts";
 import { replayVolumes } from "./replay.ts";
@@ -49,7 +49,7 @@ function indexFolder({ path, indexPath }: VolumeNodeOptions): string {
  *   `full` and so on where the folder cannot be used
  * @throws RangeError when the limits contradict each other
  */
-export async function openVolumeNode(options: VolumeNodeOptions): Promise<StorageNode> {
+export async function openVolumeNode(options: VolumeNodeOptions): Promise<VolumeNode> {
   const limits = { ...VOLUME_LIMITS, ...options.limits };
   checkLimits(limits);
   const release = claimFolders(options);
@@ -81,9 +81,9 @@ function openError({ name, path }: VolumeNodeOptions, error: unknown): NodeError
   return new NodeError(kind, `the volume node ${name} at ${path} cannot be opened: ${message}`, { cause: error });
 }
 
-async function open(options: VolumeNodeOptions, limits: VolumeLimits, released: () => void): Promise<StorageNode> {
+async function open(options: VolumeNodeOptions, limits: VolumeLimits, released: () => void): Promise<VolumeNode> {
   const { name, path, clusterId, clock, random, logger: log = silentLog, fileSystem = nodeFileSystem } = options;
-  const folder = join(path, "volumes");
+  const folder = join(path, VOLUMES_FOLDER);
   await fileSystem.makeFolder(folder);
   const { found, unreadable, lastNumber } = await findVolumes({ folder, fileSystem, clusterId, log });
   const storeId = found[0]?.superblock.storeId ?? idFromBytes(random.bytes(16));
@@ -102,6 +102,7 @@ async function open(options: VolumeNodeOptions, limits: VolumeLimits, released: 
   return new VolumeNode({
     name,
     path,
+    indexPath: indexFolder(options),
     clusterId,
     fileSystem,
     limits,
@@ -109,6 +110,8 @@ async function open(options: VolumeNodeOptions, limits: VolumeLimits, released: 
     volumes,
     index,
     checkpointer,
+    clock,
+    log,
     unreadable,
     released,
   });

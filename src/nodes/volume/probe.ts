@@ -12,7 +12,7 @@ export interface ProbeRequest {
   readonly unreadable: readonly string[];
 }
 
-const CANARY_FILE = "canary";
+export const CANARY_FILE = "canary";
 const CANARY = Buffer.from("bulkhead canary");
 
 /** The canary is a file of its own: a blob would leave a tombstone behind with every probe. */

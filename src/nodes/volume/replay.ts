@@ -1,6 +1,7 @@
 import { toError } from "../../shared/errors.ts";
 import type { FileSystem, VolumeFile } from "./file-system.ts";
 import type { FoundVolume } from "./find-volumes.ts";
+import type { VolumeState } from "./index-entries.ts";
 import {
   ALIGN_BYTES,
   DATA_START,
@@ -13,7 +14,7 @@ import {
 import type { VolumeLimits } from "./limits.ts";
 import { type ScannedRecord, scanVolume } from "./scan.ts";
 import { Volume } from "./volume.ts";
-import type { VolumeIndex, VolumeState } from "./volume-index.ts";
+import type { VolumeIndex } from "./volume-index.ts";
 import type { VolumeLog } from "./volume-log.ts";
 import type { VolumeSet } from "./volume-set.ts";
 
@@ -51,7 +52,7 @@ export async function replayVolumes(request: ReplayRequest): Promise<void> {
     } catch (error) {
       log.warn({ err: toError(error), volume: volume.path }, "a volume cannot be read to its end");
       unreadable.push(volume.path);
-      volumes.addClosed({ superblock: volume.superblock, end: from });
+      volumes.addClosed({ superblock: volume.superblock, end: from, sealed: false });
     }
   }
 }
@@ -75,7 +76,7 @@ async function replayVolume(
   try {
     const sealedAt = await findSeal(file, superblock.marker, volume.size);
     if (sealedAt !== undefined && sealedAt <= from) {
-      volumes.addClosed({ superblock, end: sealedAt });
+      volumes.addClosed({ superblock, end: sealedAt, sealed: true });
       return;
     }
     const verifyBodies = sealedAt === undefined;
@@ -90,7 +91,7 @@ async function replayVolume(
     if (volume.size > cutAt) await file.truncate(cutAt);
     await file.datasync();
     if (sealed) {
-      volumes.addClosed({ superblock, end });
+      volumes.addClosed({ superblock, end, sealed: true });
       return;
     }
     volumes.addAppendable(new Volume({ superblock, path, file, tail: end, volumeBytes: limits.volumeBytes }));

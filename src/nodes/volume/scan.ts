@@ -20,8 +20,10 @@ import {
   trailerBytes,
 } from "./layout.ts";
 
+export type ReadableFile = Pick<VolumeFile, "read" | "size">;
+
 export interface ScanRequest {
-  readonly file: VolumeFile;
+  readonly file: ReadableFile;
   readonly marker: Uint8Array;
   /** Where a record or a gap begins. */
   readonly from: number;
@@ -37,6 +39,8 @@ export interface ScannedRecord {
   readonly header: RecordHeader;
   /** The keys of a tombstone record, else empty. */
   readonly tombstones: readonly CopyKey[];
+  /** CRC32C of each block of the body, from the trailer. */
+  readonly blockCrcs: readonly number[];
 }
 
 export interface ScanResult {
@@ -116,7 +120,7 @@ async function readRecord(
       if (isTombstone) tombstones = decodeTombstones(block);
     }
   }
-  return { header, tombstones };
+  return { header, tombstones, blockCrcs: crcs };
 }
 
 /** The next place from `from` on at which a header may begin, or the file's size. */
@@ -135,12 +139,12 @@ async function nextMarker(reader: WindowReader, marker: Uint8Array, from: number
 
 /** Reads through a window, so that many small records cost one read. */
 class WindowReader {
-  readonly #file: VolumeFile;
+  readonly #file: ReadableFile;
   readonly #size: number;
   #window = Buffer.alloc(0);
   #start = 0;
 
-  constructor(file: VolumeFile, size: number) {
+  constructor(file: ReadableFile, size: number) {
     this.#file = file;
     this.#size = size;
   }

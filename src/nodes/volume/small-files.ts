@@ -2,7 +2,8 @@ import { join } from "node:path";
 import { systemErrorCode } from "../../shared/errors.ts";
 import type { FileSystem, VolumeFile } from "./file-system.ts";
 
-const NEW_SUFFIX = ".new";
+/** Of a file that is being made. */
+export const NEW_SUFFIX = ".new";
 
 /**
  * Replaces a small file as a whole: after a crash it is the old one or the new one. Durable when it resolves.

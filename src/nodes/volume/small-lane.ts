@@ -96,7 +96,9 @@ export class SmallLane {
     if (batch.length === 0) return undefined;
     try {
       const bytes = batch.reduce((sum, waiting) => sum + waiting.bytes, 0);
-      const volume = await this.#volumeFor(bytes, batch.every(isDeletion));
+      const deletions = batch.every(isDeletion);
+      let volume = await this.#volumeFor(bytes, deletions);
+      while (volume.room < bytes) volume = await this.#volumeFor(bytes, deletions);
       await this.#write(volume, batch, bytes);
     } catch (error) {
       return toNodeError(error, "small records could not be written");
@@ -123,10 +125,10 @@ export class SmallLane {
 
   async #write(volume: Volume, batch: readonly Waiting[], bytes: number): Promise<void> {
     const reservation = volume.reserve(bytes);
+    const headers: RecordHeader[] = [];
     let outcome: "durable" | "void" = "void";
     try {
       const buffers: Uint8Array[] = [];
-      const headers: RecordHeader[] = [];
       let offset = reservation.start;
       for (const { draft, bytes } of batch) {
         const { kind, key, blobId, length } = draft;
@@ -141,6 +143,7 @@ export class SmallLane {
       for (const [i, header] of headers.entries()) batch[i]?.draft.durable(volume, header);
       outcome = "durable";
     } finally {
+      if (outcome === "void") await volume.disown(headers);
       reservation.end(outcome);
     }
     if (volume.preparedBytes < this.#limits.preparedBytesMin) {

@@ -22,13 +22,17 @@ export class SpaceGuard {
     this.#reserveBytes = reserveBytes;
   }
 
-  /** @returns called when the bytes have been written, or will not be @throws NodeError `full` */
-  async admit(bytes: number): Promise<() => void> {
+  /**
+   * @param reserveBytes what has to stay free
+   * @returns called when the bytes have been written, or will not be
+   * @throws NodeError `full`
+   */
+  async admit(bytes: number, reserveBytes = this.#reserveBytes): Promise<() => void> {
     const recent = this.#admittedSince + bytes <= RECHECK_BYTES;
-    if (!recent || this.#left(bytes) < PLENTY_BYTES) {
+    if (!recent || this.#left(bytes, reserveBytes) < PLENTY_BYTES) {
       this.#freeBytes = (await this.#fileSystem.space(this.#path)).freeBytes;
       this.#admittedSince = 0;
-      if (this.#left(bytes) < 0) throw new NodeError("full", `the disk of ${this.#path} is full`);
+      if (this.#left(bytes, reserveBytes) < 0) throw new NodeError("full", `the disk of ${this.#path} is full`);
     }
     this.#promisedBytes += bytes;
     this.#admittedSince += bytes;
@@ -37,13 +41,17 @@ export class SpaceGuard {
     };
   }
 
+  disk(): Promise<{ totalBytes: number; freeBytes: number }> {
+    return this.#fileSystem.space(this.#path);
+  }
+
   /** Total and free bytes of the disk; free is what puts may use. */
   async capacity(): Promise<{ totalBytes: number; freeBytes: number }> {
-    const { totalBytes, freeBytes } = await this.#fileSystem.space(this.#path);
+    const { totalBytes, freeBytes } = await this.disk();
     return { totalBytes, freeBytes: Math.max(0, freeBytes - this.#reserveBytes) };
   }
 
-  #left(bytes: number): number {
-    return this.#freeBytes - this.#reserveBytes - this.#promisedBytes - bytes;
+  #left(bytes: number, reserveBytes: number): number {
+    return this.#freeBytes - reserveBytes - this.#promisedBytes - bytes;
   }
 }

@@ -1,7 +1,7 @@
 import { crc32c } from "../../shared/crc32c.ts";
 import type { CopyKey } from "../storage-node.ts";
 import { encodeTombstones, NO_ID, NO_KEY, RECORD_TOMBSTONE, TOMBSTONE_KEYS_MAX } from "./layout.ts";
-import type { SmallLane } from "./small-lane.ts";
+import type { RecordDraft, SmallLane } from "./small-lane.ts";
 
 interface Waiting {
   readonly key: CopyKey;
@@ -52,17 +52,23 @@ export class Tombstones {
   }
 
   #write(keys: readonly CopyKey[]): Promise<void> {
-    const body = encodeTombstones(keys);
-    return this.#options.lane.append({
-      kind: RECORD_TOMBSTONE,
-      key: NO_KEY,
-      blobId: NO_ID,
-      length: body.length,
-      chunks: [body],
-      blockCrcs: [crc32c(body)],
-      durable: (volume) => {
-        for (const key of keys) this.#options.buried(key, volume.number);
-      },
+    const draft = tombstoneDraft(keys, (volume) => {
+      for (const key of keys) this.#options.buried(key, volume.number);
     });
+    return this.#options.lane.append(draft);
   }
+}
+
+/** A record of the deletion of 1 to TOMBSTONE_KEYS_MAX keys. */
+export function tombstoneDraft(keys: readonly CopyKey[], durable: RecordDraft["durable"]): RecordDraft {
+  const body = encodeTombstones(keys);
+  return {
+    kind: RECORD_TOMBSTONE,
+    key: NO_KEY,
+    blobId: NO_ID,
+    length: body.length,
+    chunks: [body],
+    blockCrcs: [crc32c(body)],
+    durable,
+  };
 }

@@ -8,6 +8,7 @@
  * The index reaches its own store later; what it lacks after a crash is read from the volumes.
  */
 import { join } from "node:path";
+import type { Clock } from "../../shared/clock.ts";
 import type { Id } from "../../shared/ids.ts";
 import { BlockReader } from "../block-reader.ts";
 import { checkIdentity, checkKey, checkList, checkPut, checkRange, IDENTITY_BYTES_MAX } from "../call-checks.ts";
@@ -18,6 +19,7 @@ import {
   type ByteRange,
   type Capacity,
   type CopyKey,
+  type ForeignReport,
   type ListRequest,
   NodeError,
   type ProbeDepth,
@@ -27,8 +29,12 @@ import {
   type StorageNode,
 } from "../storage-node.ts";
 import { BlobReader } from "./blob-reader.ts";
+import { ByteRate } from "./byte-rate.ts";
 import type { Checkpointer } from "./checkpointer.ts";
+import { Compactor, type VolumeUsage } from "./compactor.ts";
 import type { FileSystem } from "./file-system.ts";
+import { findForeignFiles } from "./foreign-files.ts";
+import { type IndexEntry, isBlob } from "./index-entries.ts";
 import { LargeLane } from "./large-lane.ts";
 import { RECORD_BLOB, recordBytes } from "./layout.ts";
 import { blobBytesMax, type VolumeLimits } from "./limits.ts";
@@ -38,12 +44,14 @@ import { type RecordDraft, SmallLane } from "./small-lane.ts";
 import { SpaceGuard } from "./space-guard.ts";
 import { Tombstones } from "./tombstones.ts";
 import { toNodeError } from "./volume-errors.ts";
-import { type IndexEntry, isBlob, type VolumeIndex } from "./volume-index.ts";
+import type { VolumeIndex } from "./volume-index.ts";
+import type { VolumeLog } from "./volume-log.ts";
 import type { VolumeSet } from "./volume-set.ts";
 
 export interface VolumeNodeParts {
   readonly name: string;
   readonly path: string;
+  readonly indexPath: string;
   readonly clusterId: Id;
   readonly fileSystem: FileSystem;
   readonly limits: VolumeLimits;
@@ -51,6 +59,8 @@ export interface VolumeNodeParts {
   readonly volumes: VolumeSet;
   readonly index: VolumeIndex;
   readonly checkpointer: Checkpointer;
+  readonly clock: Clock;
+  readonly log: VolumeLog;
   /** Volume files whose content is unknown. While there are any, an absence is not certain. */
   readonly unreadable: readonly string[];
   /** Called at the end of close. */
@@ -67,6 +77,7 @@ export class VolumeNode implements StorageNode {
   readonly #tombstones: Tombstones;
   readonly #reader: BlobReader;
   readonly #space: SpaceGuard;
+  readonly #compactor: Compactor;
   /** Keys of puts that have begun, by how many. */
   readonly #putting = new Map<CopyKey, number>();
   /** Work on files that has begun; `close` waits for it. */
@@ -88,6 +99,17 @@ export class VolumeNode implements StorageNode {
         checkpointer.changed();
       },
     });
+    this.#compactor = new Compactor({
+      ...parts,
+      small: this.#small,
+      large: this.#large,
+      space: this.#space,
+      rate: new ByteRate(parts.clock, limits.compactionBytesPerSecond),
+      busy: () => this.#underWay.size > 0 || volumes.files.held,
+      putting: (key) => this.#putting.has(key),
+      certain: () => parts.unreadable.length === 0 && !volumes.doubtful,
+    });
+    this.#compactor.start();
   }
 
   async put(request: PutRequest): Promise<PutReceipt> {
@@ -188,11 +210,28 @@ export class VolumeNode implements StorageNode {
     return found.length > limit && last !== undefined ? { blobs, next: last.key } : { blobs };
   }
 
+  /** Gives the space of deleted blobs back as far as that is worth it. Goes on by itself now and then. */
+  compact(): Promise<void> {
+    return this.#compactor.run();
+  }
+
+  usage(): VolumeUsage {
+    return this.#compactor.usage();
+  }
+
   async capacity(signal?: AbortSignal): Promise<Capacity> {
     this.#parts.lifetime.enter(signal);
     const read = (): ReturnType<SpaceGuard["capacity"]> => this.#space.capacity();
     const { totalBytes, freeBytes } = await this.#run(signal, read, "the disk could not be asked for its space");
     return { totalBytes, freeBytes, usedBytes: totalBytes - freeBytes };
+  }
+
+  async foreign(signal?: AbortSignal): Promise<ForeignReport> {
+    const { lifetime, fileSystem, path, indexPath } = this.#parts;
+    lifetime.enter(signal);
+    const find = (): Promise<ForeignReport> =>
+      findForeignFiles({ fileSystem, path, indexPath, identityFile: IDENTITY_FILE });
+    return this.#run(signal, find, "the folder of the node could not be read");
   }
 
   async probe(depth: ProbeDepth, signal?: AbortSignal): Promise<readonly ProbeFinding[]> {
@@ -227,6 +266,7 @@ export class VolumeNode implements StorageNode {
     const { lifetime, volumes, checkpointer, released } = this.#parts;
     lifetime.close();
     await Promise.allSettled(this.#underWay);
+    await this.#compactor.close();
     await this.#tombstones.idle();
     await this.#small.idle();
     await checkpointer.close();

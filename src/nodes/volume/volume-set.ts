@@ -11,11 +11,11 @@ import type { Id } from "../../shared/ids.ts";
 import type { Random } from "../../shared/random.ts";
 import { NodeError } from "../storage-node.ts";
 import type { FileSystem } from "./file-system.ts";
+import type { VolumeState } from "./index-entries.ts";
 import { DATA_START, encodeSuperblock, newMarker, SUPERBLOCK_OFFSETS, type Superblock } from "./layout.ts";
 import type { VolumeLimits } from "./limits.ts";
 import { OpenFiles } from "./open-files.ts";
 import { Volume } from "./volume.ts";
-import type { VolumeState } from "./volume-index.ts";
 import type { VolumeLog } from "./volume-log.ts";
 
 export type Lane = "small" | "large";
@@ -47,6 +47,17 @@ export interface VolumeSetOptions {
 export interface ClosedVolume {
   readonly superblock: Superblock;
   readonly end: number;
+  /** False where it could not be read to its end. */
+  readonly sealed: boolean;
+}
+
+/** How far a volume is used. */
+export interface VolumeExtent {
+  readonly number: number;
+  /** Bytes from the first record to the end of the last. */
+  readonly bytes: number;
+  readonly state: Lane | "sealed" | "other";
+  readonly marker: Uint8Array;
 }
 
 export class VolumeSet {
@@ -54,11 +65,13 @@ export class VolumeSet {
   readonly #options: VolumeSetOptions;
   readonly #appendable: Volume[] = [];
   readonly #closed = new Map<number, ClosedVolume>();
+  /** Are being removed: the index is not to know them any more. */
+  readonly #leaving = new Set<number>();
   /** Taken out of its lane, not sealed yet. */
   readonly #retiring = new Map<number, Volume>();
   readonly #lanes = new Map<Lane, Volume>();
   readonly #advancing = new Map<Lane, Promise<void>>();
-  readonly #sealing = new Set<Promise<void>>();
+  readonly #sealing = new Map<number, Promise<void>>();
   #spare: Promise<Volume> | undefined;
   #lastNumber = 0;
 
@@ -120,6 +133,7 @@ export class VolumeSet {
   states(): Map<number, VolumeState> {
     const states = new Map<number, VolumeState>();
     for (const [number, { superblock, end }] of this.#closed) {
+      if (this.#leaving.has(number)) continue;
       states.set(number, { settledEnd: end, marker: superblock.marker });
     }
     for (const volume of [...this.#retiring.values(), ...this.#lanes.values()]) {
@@ -136,9 +150,73 @@ export class VolumeSet {
     return open === undefined ? undefined : { marker: open.superblock.marker, end: open.tail };
   }
 
+  has(number: number): boolean {
+    return this.find(number) !== undefined;
+  }
+
+  extents(): VolumeExtent[] {
+    const closed = [...this.#closed].map(([number, { superblock, end, sealed }]) => ({
+      number,
+      bytes: end - DATA_START,
+      state: sealed ? ("sealed" as const) : ("other" as const),
+      marker: superblock.marker,
+    }));
+    const open = (volume: Volume, state: Lane | "other"): VolumeExtent => ({
+      number: volume.number,
+      bytes: volume.tail - DATA_START,
+      state,
+      marker: volume.superblock.marker,
+    });
+    const retiring = [...this.#retiring.values()].map((volume) => open(volume, "other"));
+    return [...closed, ...retiring, ...[...this.#lanes].map(([lane, volume]) => open(volume, lane))];
+  }
+
+  /** Whether a write failed in a volume that is still here, so that it may hold records that nobody knows of. */
+  get doubtful(): boolean {
+    return [...this.#lanes.values(), ...this.#retiring.values()].some((volume) => volume.doubtful);
+  }
+
+  /**
+   * The highest number of a volume so far. The volume that has it stays, so that no number is used twice: a deletion
+   * knows by their numbers which volumes hold records of its key.
+   */
+  get lastNumber(): number {
+    return this.#lastNumber;
+  }
+
+  /**
+   * Has the lane take another volume; resolves when the one that it had is sealed, or cannot be: puts into it end first.
+   * @throws NodeError, `full` above all, or what the file system throws
+   */
+  async rotate(lane: Lane): Promise<void> {
+    const volume = this.#lanes.get(lane);
+    if (volume === undefined) return;
+    await this.#advance(lane, volume);
+    await this.#sealing.get(volume.number);
+  }
+
+  /**
+   * Removes a sealed volume that the index does not refer to and nobody reads; durable when it resolves.
+   * @param forget makes the index durable without this volume
+   * @throws what `forget` or the file system throws; the volume is still known then and can be removed again
+   */
+  async remove(number: number, forget: () => Promise<void>): Promise<void> {
+    const { folder, fileSystem } = this.#options;
+    this.#leaving.add(number);
+    try {
+      await forget();
+      await this.files.closeVolume(number);
+      await fileSystem.remove(volumePath(folder, number));
+      await fileSystem.syncFolder(folder);
+      this.#closed.delete(number);
+    } finally {
+      this.#leaving.delete(number);
+    }
+  }
+
   /** Ends what is done in the background and closes all files. No write or read is under way. */
   async close(): Promise<void> {
-    await Promise.allSettled(this.#sealing);
+    await Promise.allSettled(this.#sealing.values());
     const spare = await this.#spare?.catch(() => undefined);
     await spare?.file.close();
     await this.files.close();
@@ -215,8 +293,8 @@ export class VolumeSet {
   #retire(volume: Volume): void {
     volume.retire();
     this.#retiring.set(volume.number, volume);
-    const sealing = this.#seal(volume).finally(() => this.#sealing.delete(sealing));
-    this.#sealing.add(sealing);
+    const sealing = this.#seal(volume).finally(() => this.#sealing.delete(volume.number));
+    this.#sealing.set(volume.number, sealing);
   }
 
   async #seal(volume: Volume): Promise<void> {
@@ -224,7 +302,7 @@ export class VolumeSet {
     try {
       await volume.idle();
       await volume.seal();
-      this.addClosed({ superblock: volume.superblock, end: volume.tail });
+      this.addClosed({ superblock: volume.superblock, end: volume.tail, sealed: true });
       this.#retiring.delete(volume.number);
       this.files.unpin(volume.number);
       log.info({ volume: volume.path, bytes: volume.tail }, "a volume is complete");

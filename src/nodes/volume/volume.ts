@@ -3,13 +3,17 @@ import { NodeError } from "../storage-node.ts";
 import type { VolumeFile } from "./file-system.ts";
 import {
   DATA_START,
+  decodeTrailer,
   encodeHeader,
   encodeTrailer,
+  HEADER_BYTES,
   NO_ID,
   NO_KEY,
   RECORD_SEAL,
+  type RecordHeader,
   recordBytes,
   type Superblock,
+  trailerBytes,
 } from "./layout.ts";
 import { SyncGate } from "./sync-gate.ts";
 import { toNodeError } from "./volume-errors.ts";
@@ -50,7 +54,10 @@ export class Volume {
   #durableEnd: number;
   #preparedEnd: number;
   #failure: NodeError | undefined;
+  /** From here on there may be a whole record whose put failed. */
+  #doubtfulFrom = Number.POSITIVE_INFINITY;
   #retired = false;
+  #preparing: Promise<void> | undefined;
   #idle: (() => void) | undefined;
 
   constructor(options: VolumeOptions) {
@@ -92,17 +99,22 @@ export class Volume {
     return this.#failure;
   }
 
+  /** Whether it may hold records that the index does not know of, until the next start reads it. */
+  get doubtful(): boolean {
+    return this.#failure !== undefined || this.#doubtfulFrom < Number.POSITIVE_INFINITY;
+  }
+
   /**
    * Every record below this offset has ended: a scan that brings the index up to date begins here. Never behind the
    * last durable record, so that a file that is shorter has lost something.
    */
   get settledEnd(): number {
-    let end = this.#durableEnd;
+    let end = Math.min(this.#durableEnd, this.#doubtfulFrom);
     for (const { start } of this.#open) end = Math.min(end, start);
     return end;
   }
 
-  /** The caller has looked at `room`. */
+  /** The caller has looked at `room`, in the same turn: a volume may be retired at any time. */
   reserve(bytes: number): Reservation {
     const reservation: Reservation = {
       volume: this,
@@ -141,6 +153,33 @@ export class Volume {
   }
 
   /**
+   * Makes sure that no later scan finds a record of these, whose put failed: the index does not know of them. Their
+   * regions are still reserved. A volume that has failed is left alone; the next start reads what came last in it.
+   */
+  async disown(records: readonly RecordHeader[]): Promise<void> {
+    if (this.#failure !== undefined) return;
+    try {
+      const whole: RecordHeader[] = [];
+      for (const record of records) if (await this.#isWhole(record)) whole.push(record);
+      for (const { offset, length } of whole) {
+        await this.file.write([new Uint8Array(trailerBytes(length))], offset + HEADER_BYTES + length);
+      }
+      if (whole.length > 0) await this.sync();
+    } catch {
+      // The next start reads on from there.
+      for (const { offset } of records) this.#doubtfulFrom = Math.min(this.#doubtfulFrom, offset);
+    }
+  }
+
+  async #isWhole({ offset, length }: RecordHeader): Promise<boolean> {
+    const header = new Uint8Array(HEADER_BYTES);
+    const trailer = new Uint8Array(trailerBytes(length));
+    await this.file.read(header, offset);
+    await this.file.read(trailer, offset + HEADER_BYTES + length);
+    return decodeTrailer(header, length, trailer) !== undefined;
+  }
+
+  /**
    * Writes zeros behind what is prepared, up to the end of the volume, and syncs them. Not for two callers at a time,
    * and meanwhile nothing may be reserved beyond what is prepared.
    */
@@ -148,9 +187,18 @@ export class Volume {
     const start = this.#preparedEnd;
     const step = Math.min(bytes, this.#volumeBytes - start);
     if (step <= 0 || this.room === 0) return;
-    await this.write([new Uint8Array(step)], start);
-    await this.sync();
+    this.#preparing = this.#writeZeros(start, step);
+    try {
+      await this.#preparing;
+    } finally {
+      this.#preparing = undefined;
+    }
     this.#preparedEnd = start + step;
+  }
+
+  async #writeZeros(start: number, bytes: number): Promise<void> {
+    await this.write([new Uint8Array(bytes)], start);
+    await this.sync();
   }
 
   /** No more appends. */
@@ -168,7 +216,10 @@ export class Volume {
 
   /** Writes the seal and cuts the file behind it. The volume is retired and idle. @throws NodeError */
   async seal(): Promise<void> {
+    // Zeros that are still being written would lie on the seal, or behind it.
+    await this.#preparing?.catch(() => {});
     if (this.#failure !== undefined) throw this.#failure;
+    if (this.doubtful) throw new NodeError("io", `it is not known what ${this.path} holds`);
     const { marker } = this.superblock;
     const header = encodeHeader(marker, {
       kind: RECORD_SEAL,

@@ -4,6 +4,7 @@ import type {
   ByteRange,
   Capacity,
   CopyKey,
+  ForeignReport,
   ListRequest,
   ProbeDepth,
   ProbeFinding,
@@ -20,6 +21,7 @@ export type NodeOperation =
   | "delete"
   | "list"
   | "capacity"
+  | "foreign"
   | "probe"
   | "read-identity"
   | "write-identity";
@@ -79,6 +81,10 @@ export abstract class NodeWrapper implements StorageNode {
 
   capacity(signal?: AbortSignal): Promise<Capacity | undefined> {
     return this.call("capacity", signal, (inner) => this.inner.capacity(inner));
+  }
+
+  foreign(signal?: AbortSignal): Promise<ForeignReport> {
+    return this.call("foreign", signal, (inner) => this.inner.foreign(inner));
   }
 
   probe(depth: ProbeDepth, signal?: AbortSignal): Promise<readonly ProbeFinding[]> {

@@ -42,7 +42,8 @@ export class TimeoutNode extends NodeWrapper {
   }
 
   protected override call<T>(operation: NodeOperation, signal: AbortSignal | undefined, run: InnerCall<T>): Promise<T> {
-    return this.#timed(operation === "list" ? this.#limits.listMs : this.#limits.metadataMs, signal, run);
+    const lists = operation === "list" || operation === "foreign";
+    return this.#timed(lists ? this.#limits.listMs : this.#limits.metadataMs, signal, run);
   }
 
   protected override async read(signal: AbortSignal | undefined, run: InnerRead): Promise<AsyncIterable<Uint8Array>> {

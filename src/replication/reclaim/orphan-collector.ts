@@ -3,7 +3,14 @@
  * that was ended in a commit can be orphans: nothing of such a session can be committed any more.
  */
 import { type Catalog, endedSessions, walk } from "../../catalog/catalog.ts";
-import { collectedKey, collectedRange, copyIndexKey, pendingDeleteKey, sessionKey } from "../../catalog/keys.ts";
+import {
+  collectedKey,
+  collectedRange,
+  copyIndexKey,
+  orphansHeldKey,
+  pendingDeleteKey,
+  sessionKey,
+} from "../../catalog/keys.ts";
 import type { Members } from "../../cluster/members.ts";
 import { type BlobStat, type CopyKey, NodeError } from "../../nodes/storage-node.ts";
 import type { Logger } from "../../observability/logger.ts";
@@ -44,6 +51,7 @@ export class OrphanCollector {
   /** One run over the ended sessions on the nodes that can be asked now. */
   async run(signal: AbortSignal): Promise<void> {
     const { catalog, members } = this.#deps;
+    if ((await catalog.kv.get(orphansHeldKey())) !== undefined) return;
     for (const session of await endedSessions(catalog)) {
       let complete = true;
       // Also those that are not configured now: they may come back with what they hold.

@@ -1,14 +1,14 @@
 /** What is on record of the commits: enough to make the same store again, in every detail. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { ChangesForgottenError, type Kv, type KvChange, type KvEntry } from "../../../src/catalog/kv.ts";
+import { ChangesForgottenError, type KvChange, type KvEntry, type KvStore } from "../../../src/catalog/kv.ts";
 import { pack, prefixRange } from "../../../src/catalog/tuple.ts";
-import { counters, refused, type Scope, type Subject, set } from "./calls.ts";
+import { counters, refused, type Scope, set } from "./calls.ts";
 
 const ALL = { start: Buffer.of(0), end: Buffer.of(0xfe) };
 const PAGE_BYTES = 2_000;
 
-async function changesAfter(kv: Kv, version: number): Promise<KvChange[]> {
+async function changesAfter(kv: KvStore, version: number): Promise<KvChange[]> {
   const changes: KvChange[] = [];
   for (;;) {
     const page = await kv.changes(changes.at(-1)?.version ?? version, PAGE_BYTES);
@@ -17,15 +17,15 @@ async function changesAfter(kv: Kv, version: number): Promise<KvChange[]> {
   }
 }
 
-async function everything(kv: Kv): Promise<KvEntry[]> {
+async function everything(kv: KvStore): Promise<KvEntry[]> {
   return kv.list(ALL, { limit: 10_000 });
 }
 
 /** @param makeEmpty makes another store, to be closed and disposed of by who asked for it */
 export function changes(
-  kv: Subject,
+  kv: () => KvStore,
   scope: Scope,
-  makeEmpty: () => Promise<{ kv: Kv; dispose(): Promise<void> }>,
+  makeEmpty: () => Promise<{ kv: KvStore; dispose(): Promise<void> }>,
 ): void {
   describe("changes", () => {
     test("say what every commit wrote, in commit order, sums as what they came to", async () => {

@@ -47,6 +47,7 @@ test("the status of a healthy cluster counts its nodes and their bytes", async (
     workers_healthy: 2,
     workers_degraded: 0,
     pending_replications: 0,
+    journal: { mode: "sync", lag_ms: 0, lag_commits: 0, failure: null },
   });
 });
 
@@ -104,7 +105,29 @@ test("every node is listed with what the topology, its state and its capacity sa
     used_bytes: 1_000,
     free_bytes: CAPACITY - 1_000,
     load_score: 0.25,
+    live_bytes: null,
+    dead_bytes: null,
+    compaction: null,
   });
+});
+
+test("a volume that is being compacted tells how far it is and what came back", async () => {
+  const { gateway } = await openBox({});
+  const running = { volume: 7, doneBytes: 30, totalBytes: 90 };
+  const totals = { runs: 4, failures: 1, movedBytes: 100, removedVolumes: 3, removedBytes: 900, damagedRecords: 2 };
+  const usage = { volumes: 5, liveBytes: 2_000, deadBytes: 500, compaction: { ...totals, running } };
+  const context = { ...adminContext(gateway), usageOf: () => usage };
+  const found = await view(workersSchema, workers(context));
+  assert.deepEqual(found.workers[0]?.compaction, {
+    volume: 7,
+    progress_pct: 33,
+    moved_bytes: 100,
+    removed_bytes: 900,
+    removed_volumes: 3,
+    failures: 1,
+    damaged_copies: 2,
+  });
+  assert.deepEqual([found.workers[0]?.live_bytes, found.workers[0]?.dead_bytes], [2_000, 500]);
 });
 
 test("a node that is away, full or cannot tell its capacity is listed so", async () => {

@@ -49,6 +49,11 @@ test("every path that the server has is described, and no other", () => {
     API_PATHS.workers,
     API_PATHS.domains,
     API_PATHS.replication,
+    API_PATHS.scrub,
+    API_PATHS.journal,
+    API_PATHS.snapshot,
+    API_PATHS.verify,
+    API_PATHS.changes,
     `${API_PATHS.objects}/{bucket}/{key}`,
   ];
   assert.deepEqual(

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import type { Server } from "node:http";
 import { test } from "node:test";
-import { problemSchema } from "../../../src/admin/api-types.ts";
+import { problemSchema, scrubsSchema } from "../../../src/admin/api-types.ts";
+import { changesSchema, snapshotSchema, verificationSchema } from "../../../src/admin/catalog-types.ts";
 import { createAdminServer } from "../../../src/admin/server.ts";
 import { type LogFields, type Logger, silentLogger } from "../../../src/observability/logger.ts";
 import { createMetrics } from "../../../src/observability/metrics.ts";
@@ -113,6 +114,11 @@ test("the views of the cluster are served as JSON", async () => {
     ["/api/v1/storage/cluster/workers", "workers"],
     ["/api/v1/storage/cluster/domains", "domains"],
     ["/api/v1/storage/cluster/replication", "missing"],
+    ["/api/v1/storage/cluster/scrub", "nodes"],
+    ["/api/v1/catalog/journal", "durable_version"],
+    ["/api/v1/catalog/snapshot", "newest"],
+    ["/api/v1/catalog/verify", "findings"],
+    ["/api/v1/catalog/changes", "changes"],
     ["/api/v1/objects/box/a", "versions"],
   ] as const) {
     const response = await server.ask(path);
@@ -143,6 +149,28 @@ test("what is not there, or not a call, is a problem", async () => {
   await assertProblem(await server.ask("/api/v1/storage/cluster/status", { method: "POST" }), 404);
 });
 
+test("a scrub is asked for by POST, of one node or of all, and answered before it is done", async () => {
+  await using server = await openServer();
+  const path = "/api/v1/storage/cluster/scrub";
+  const post = (body?: string): Promise<Response> =>
+    server.ask(path, { method: "POST", ...(body === undefined ? {} : { body }) });
+  const states = async (response: Response): Promise<string[]> => {
+    const { nodes } = scrubsSchema.parse(await response.json());
+    return nodes.map(({ node, state }) => `${node} ${state}`);
+  };
+  const one = await post('{"node":"d0-0"}');
+  assert.equal(one.status, 202);
+  assert.deepEqual(await states(one), ["d0-0 starting", "d1-0 idle"]);
+  const all = await post();
+  assert.equal(all.status, 202);
+  assert.deepEqual(await states(all), ["d0-0 starting", "d1-0 starting"]);
+  assert.equal(await assertProblem(await post('{"node":"d7-7"}'), 404), "there is no node d7-7");
+  await assertProblem(await post('{"nodes":["d0-0"]}'), 400);
+  await assertProblem(await post('{"node":7}'), 400);
+  await assertProblem(await post("{"), 400);
+  await assertProblem(await server.fetch(path, { method: "POST" }), 401);
+});
+
 test("a call that fails here is a problem that says nothing of why, and the log does", async () => {
   await using server = await openServer();
   const cause = new Error("a secret detail");
@@ -150,6 +178,28 @@ test("a call that fails here is a problem that says nothing of why, and the log 
   const detail = await assertProblem(await server.ask("/api/v1/storage/cluster/status"), 500);
   assert.ok(!detail.includes("secret"));
   assert.deepEqual(server.errors, [{ err: cause, path: "/api/v1/storage/cluster/status" }]);
+});
+
+test("a snapshot and a verification are begun by POST, one at a time", async () => {
+  await using server = await openServer();
+  for (const [path, schema] of [
+    ["/api/v1/catalog/snapshot", snapshotSchema],
+    ["/api/v1/catalog/verify", verificationSchema],
+  ] as const) {
+    const begun = await server.ask(path, { method: "POST" });
+    assert.equal(begun.status, 202);
+    schema.parse(await begun.json());
+    await assertProblem(await server.ask(path, { method: "POST" }), 409);
+    await assertProblem(await server.fetch(path, { method: "POST" }), 401);
+  }
+});
+
+test("which changes are asked for is taken from the query", async () => {
+  await using server = await openServer();
+  await assertProblem(await server.ask("/api/v1/catalog/changes?after=x"), 400);
+  await assertProblem(await server.ask("/api/v1/catalog/changes?after=1&after=2"), 400);
+  const { next } = changesSchema.parse(await (await server.ask("/api/v1/catalog/changes?after=1&limit=5")).json());
+  assert.equal(next, 1, "nothing is durable in a journal that was not started");
 });
 
 test("answers tell nothing of what they are made with", async () => {

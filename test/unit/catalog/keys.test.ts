@@ -48,6 +48,7 @@ const KINDS: Readonly<Record<string, (from: Drawn) => { key: KvKey; ranges: read
     key: keys.pendingDeleteKey(a, copyKey),
     ranges: [keys.pendingDeletesRange(a)],
   }),
+  cursor: ({ name }) => ({ key: keys.cursorKey(name), ranges: [keys.cursorsRange()] }),
   usage: ({ a, number }) => ({ key: keys.usageKey(a, number), ranges: [keys.usageRange(a)] }),
 };
 

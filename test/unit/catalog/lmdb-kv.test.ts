@@ -3,22 +3,22 @@ import { mkdir, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { open } from "lmdb";
-import type { Kv } from "../../../src/catalog/kv.ts";
+import type { KvStore } from "../../../src/catalog/kv.ts";
 import { openLmdbKv } from "../../../src/catalog/lmdb/lmdb-kv.ts";
 import { pack } from "../../../src/catalog/tuple.ts";
 import { FolderLockedError } from "../../../src/shared/process-lock.ts";
-import { kvContract, type LastingKvUnderTest, lastingKvContract } from "../../contract/kv-contract.ts";
+import { kvStoreContract, type LastingKvUnderTest, lastingKvContract } from "../../contract/kv-contract.ts";
 import { temporaryFolder } from "../../support/files.ts";
 
 const KEY = pack(["key"]);
 
 async function makeKv(): Promise<LastingKvUnderTest> {
   const folder = await temporaryFolder();
-  const reopen = (): Promise<Kv> => openLmdbKv({ folder: join(folder.path, "catalog") });
+  const reopen = (): Promise<KvStore> => openLmdbKv({ folder: join(folder.path, "catalog") });
   return { kv: await reopen(), reopen, dispose: async () => folder[Symbol.asyncDispose]() };
 }
 
-kvContract("lmdb", makeKv);
+kvStoreContract("lmdb", makeKv);
 lastingKvContract("lmdb", makeKv);
 
 test("a store that is open cannot be opened a second time until it is closed", async () => {

@@ -44,6 +44,7 @@ import {
   RUNS_PER_PAGE,
   runsOf,
 } from "../../../src/catalog/records/manifest.ts";
+import { type Cursor, decodeCursor, encodeCursor } from "../../../src/catalog/records/cursor.ts";
 import { decodeUpload, encodeUpload, type Upload } from "../../../src/catalog/records/upload.ts";
 import { decodeVersion, encodeVersion, type Version } from "../../../src/catalog/records/version.ts";
 import {
@@ -268,6 +269,18 @@ const sessionCodec: Codec<Session> = {
   ],
 };
 
+const cursorCodec: Codec<Cursor> = {
+  name: "cursor",
+  encode: encodeCursor,
+  decode: decodeCursor,
+  arbitrary: fc.record({ version: fc.maxSafeNat() }),
+  golden: [
+    [{ version: 0 }, "019100"],
+    [{ version: 300 }, "0191cd012c"],
+    [{ version: 2 ** 40 }, "0191cb4270000000000000"],
+  ],
+};
+
 const dyingCodec: Codec<Dying> = {
   name: "dying",
   encode: encodeDying,
@@ -442,6 +455,7 @@ testCodec(uploadCodec);
 testCodec(bucketCodec);
 testCodec(clusterCodec);
 testCodec(sessionCodec);
+testCodec(cursorCodec);
 testCodec(dyingCodec);
 testCodec(pendingDeleteCodec);
 testCodec(copyCodec);

@@ -3,8 +3,10 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { after, before, describe, test } from "node:test";
-import type { ClusterStatus, Domains, ObjectLocation, Workers } from "../../../src/admin/api-types.ts";
+import type { ClusterStatus, Domains, ObjectLocation, Scrubs, Worker, Workers } from "../../../src/admin/api-types.ts";
+import type { JournalAnswer, VerificationAnswer } from "../../../src/admin/catalog-types.ts";
 import { type ConfigReport, runCli } from "../../../src/cli/run.ts";
+import { type Clock, systemClock } from "../../../src/shared/clock.ts";
 
 const KEY = "the-admin-key";
 
@@ -19,6 +21,7 @@ const STATUS: ClusterStatus = {
   workers_healthy: 1,
   workers_degraded: 1,
   pending_replications: 7,
+  journal: { mode: "async", lag_ms: 3_210, lag_commits: 12, failure: null },
 };
 
 const NODE: Workers["workers"][number] = {
@@ -41,12 +44,34 @@ const NODE: Workers["workers"][number] = {
   used_bytes: null,
   free_bytes: null,
   load_score: 0.25,
+  live_bytes: null,
+  dead_bytes: null,
+  compaction: null,
+};
+
+const COMPACTING: Worker = {
+  ...NODE,
+  name: "node-v",
+  kind: "volume",
+  endpoint: "/disks/v",
+  live_bytes: 1024,
+  dead_bytes: 3 * 1024,
+  compaction: {
+    volume: 7,
+    progress_pct: 40,
+    moved_bytes: 100,
+    removed_bytes: 0,
+    removed_volumes: 0,
+    failures: 0,
+    damaged_copies: 0,
+  },
 };
 
 const WORKERS: Workers = {
   workers: [
     NODE,
     { ...NODE, name: "node-s", domain: "a", home_domain: "standby", state: "offline", reason: "no connection" },
+    COMPACTING,
   ],
 };
 
@@ -68,6 +93,48 @@ const DOMAINS: Domains = {
       free_bytes: 1023,
     },
   ],
+};
+
+const JOURNAL: JournalAnswer = {
+  mode: "sync",
+  lag_ms: 0,
+  lag_commits: 0,
+  failure: null,
+  version: 120,
+  durable_version: 120,
+  rebuildable: true,
+  domains: [
+    { domain: "a", through: 120, lag_commits: 0 },
+    { domain: "b", through: 92, lag_commits: 28 },
+  ],
+  gaps: [{ from: 93, through: 94 }],
+  missing_commits: 2,
+  unlisted_nodes: ["node-b"],
+  segments: 40,
+  bytes: 2_048,
+  snapshot: { state: "making", failure: null, newest: { base: 90, made_at: "2026-11-22T10:00:00.000Z" } },
+  cursors: [{ name: "mirror", version: 100 }],
+};
+
+const VERIFICATION: VerificationAnswer = {
+  status: "ok",
+  started_at: "2026-11-22T10:00:00.000Z",
+  ended_at: "2026-11-22T10:00:01.000Z",
+  step: "entries",
+  done: 50,
+  total: 10,
+  durable_version: 120,
+  pieces: 10,
+  entries: 50,
+  domains: [
+    { domain: "a", through: 120, sufficient: true },
+    { domain: "b", through: 92, sufficient: false },
+  ],
+  nodes: [],
+  not_asked: [],
+  findings: [],
+  finding_count: 0,
+  failure: null,
 };
 
 const COPY = { slot: 0, domain: "a", verified_at: null };
@@ -116,9 +183,56 @@ const LOCATION: ObjectLocation = {
   ],
 };
 
+const PASS = {
+  started_at: "2026-11-22T10:00:00.000Z",
+  requested: false,
+  copies_total: 300,
+  copies_seen: 100,
+  copies_verified: 90,
+  bytes_verified: 3 * 2 ** 20,
+  corrupt: 1,
+  lost: 2,
+  failed: 3,
+};
+
+const SCRUBS: Scrubs = {
+  nodes: [
+    {
+      node: "node-a",
+      node_id: "0a",
+      state: "running",
+      pass: PASS,
+      last_pass: null,
+      next_pass_at: null,
+      comparison: {
+        started_at: "2026-11-22T10:00:00.000Z",
+        ended_at: "2026-11-22T10:01:00.000Z",
+        copies_listed: 301,
+        lost: 0,
+        orphans: 0,
+        unknown: 1,
+        failed: 0,
+      },
+      foreign: { names: ["photos/"], count: 1_000, more: true, checked_at: "2026-11-22T10:01:00.000Z" },
+    },
+    {
+      node: "node-b",
+      node_id: "0b",
+      state: "idle",
+      pass: null,
+      last_pass: { ...PASS, copies_seen: 300, ended_at: "2026-11-22T11:00:00.000Z" },
+      next_pass_at: "2026-12-07T10:00:00.000Z",
+      comparison: null,
+      foreign: null,
+    },
+  ],
+};
+
 /** Answers like the admin API; remembers what it was asked. */
 class AdminServer {
   readonly asked: string[] = [];
+  /** Bodies of what was sent by POST. */
+  readonly sent: string[] = [];
   readonly server: Server;
   #answers = new Map<string, { status: number; body: unknown }>();
 
@@ -126,10 +240,17 @@ class AdminServer {
     this.server = createServer((request, response) => {
       this.asked.push(request.url ?? "");
       const { status, body } = this.#answer(request);
-      response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
+      const answer = (): void =>
+        void response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
+      if (request.method !== "POST") return answer();
+      request.setEncoding("utf8").once("data", (text: string) => {
+        this.sent.push(text);
+        answer();
+      });
     });
   }
 
+  /** @param body several of them are given one after the other, the last one from then on */
   answer(path: string, body: unknown, status = 200): void {
     this.#answers.set(path, { status, body });
   }
@@ -140,7 +261,13 @@ class AdminServer {
 
   #answer(request: IncomingMessage): { status: number; body: unknown } {
     if (request.headers["x-api-key"] !== KEY) return { status: 401, body: problem(401, "Unauthorized") };
-    return this.#answers.get(request.url ?? "") ?? { status: 404, body: problem(404, "Not found", "no such object") };
+    const key = request.method === "GET" ? request.url : `${request.method} ${request.url}`;
+    const { status, body } = this.#answers.get(key ?? "") ?? {
+      status: 404,
+      body: problem(404, "Not found", "no such object"),
+    };
+    if (!Array.isArray(body)) return { status, body };
+    return { status, body: body.length > 1 ? body.shift() : body[0] };
   }
 }
 
@@ -156,6 +283,9 @@ before(async () => {
   admin.answer("/api/v1/storage/cluster/status", STATUS);
   admin.answer("/api/v1/storage/cluster/workers", WORKERS);
   admin.answer("/api/v1/storage/cluster/domains", DOMAINS);
+  admin.answer("/api/v1/storage/cluster/scrub", SCRUBS);
+  admin.answer("/api/v1/catalog/journal", JOURNAL);
+  admin.answer("POST /api/v1/storage/cluster/scrub", SCRUBS, 202);
   admin.answer("/api/v1/objects/photos/a%20b%2F%C3%BC%3F.jpg", LOCATION);
 });
 
@@ -163,6 +293,12 @@ after(() => {
   admin.server.close();
   admin.server.closeAllConnections();
 });
+
+/** Waits for nothing. */
+const quickClock: Clock = {
+  ...systemClock,
+  startTimer: (_delayMs, fire) => systemClock.startTimer(0, fire),
+};
 
 interface World {
   readonly env?: Readonly<Record<string, string>>;
@@ -175,6 +311,7 @@ interface Ran {
   readonly stdout: string;
   readonly stderr: string;
   readonly served: (string | undefined)[];
+  readonly rebuilt: unknown[];
   readonly checked: (string | undefined)[];
 }
 
@@ -184,6 +321,7 @@ async function run(line: string | readonly string[], world: World = {}): Promise
   const { report = { sound: true, adminUrl: admin.url, apiKeyFile: "data/keys/admin-api-key" } } = world;
   const printed = { stdout: "", stderr: "" };
   const served: (string | undefined)[] = [];
+  const rebuilt: unknown[] = [];
   const checked: (string | undefined)[] = [];
   const code = await runCli(typeof line === "string" ? line.split(" ") : line, {
     version: "1.2.3",
@@ -194,13 +332,18 @@ async function run(line: string | readonly string[], world: World = {}): Promise
       served.push(file);
       return 0;
     },
+    rebuildCatalog: async (file, options) => {
+      rebuilt.push([file, options]);
+      return 1;
+    },
     checkConfig: (file) => {
       checked.push(file);
       return report;
     },
+    clock: quickClock,
     readFile: (path) => files[path] ?? assert.fail(`there is no ${path}`),
   });
-  return { code, ...printed, served, checked };
+  return { code, ...printed, served, rebuilt, checked };
 }
 
 describe("what is printed", () => {
@@ -215,6 +358,7 @@ describe("what is printed", () => {
         "Used:            1.5 GiB of 4.0 GiB (37.5 %)",
         "Free:            2.5 GiB",
         "Pending copies:  7",
+        "Journal:         async, behind 3.2 s",
         "Master:          -",
         "",
       ].join("\n"),
@@ -223,10 +367,11 @@ describe("what is printed", () => {
 
   test("nodes and domains are tables without colours", async () => {
     const nodes = await run("nodes");
-    assert.deepEqual(nodes.stdout.split("\n").slice(0, 3), [
-      "NAME    DOMAIN             STATE    WRITES  USED  TOTAL  LOAD  ENDPOINT              REASON",
-      "node-a  a                  online   yes     -     -      0.25  http://10.0.0.1:9000",
-      "node-s  a (home: standby)  offline  yes     -     -      0.25  http://10.0.0.1:9000  no connection",
+    assert.deepEqual(nodes.stdout.split("\n").slice(0, 4), [
+      "NAME    DOMAIN             STATE    WRITES  USED  TOTAL  DEAD            LOAD  ENDPOINT              REASON",
+      "node-a  a                  online   yes     -     -      -               0.25  http://10.0.0.1:9000",
+      "node-s  a (home: standby)  offline  yes     -     -      -               0.25  http://10.0.0.1:9000  no connection",
+      "node-v  a                  online   yes     -     -      3.0 KiB (40 %)  0.25  /disks/v",
     ]);
     const domains = await run("domains");
     assert.deepEqual(domains.stdout.split("\n").slice(0, 3), [
@@ -247,6 +392,99 @@ describe("what is printed", () => {
       "0       5       0f    0     a       ok       node-a  node-a/.bulkhead/x  -",
       "                      1     b       missing  -       -                   -",
     ]);
+  });
+
+  test("scrub tells of each node how far it is, or how the last pass went", async () => {
+    const { stdout } = await run("scrub");
+    assert.deepEqual(stdout.split("\n").slice(0, 3), [
+      "NODE    STATE    PROGRESS  VERIFIED      CORRUPT  LOST  FAILED  LAST PASS                 UNKNOWN  FOREIGN",
+      "node-a  running  33 %      90 (3.0 MiB)  1        2     3       -                         1        1000+",
+      "node-b  idle     -         90 (3.0 MiB)  1        2     3       2026-11-22T11:00:00.000Z  -        -",
+    ]);
+    assert.deepEqual(admin.sent, []);
+    const one = await run("scrub --node node-b --json");
+    assert.deepEqual(JSON.parse(one.stdout), { nodes: SCRUBS.nodes.slice(1) });
+    assert.equal((await run("scrub --node node-c")).code, 1);
+  });
+
+  test("scrub --start has it begin, on one node or on all", async () => {
+    assert.equal((await run("scrub --start")).code, 0);
+    assert.match((await run("scrub --start --node node-a")).stdout, /^NODE .*\nnode-a .*\n$/);
+    assert.deepEqual(admin.sent, ["{}", '{"node":"node-a"}']);
+  });
+
+  test("catalog status tells how the journal is, and what it lacks", async () => {
+    const { code, stdout } = await run("catalog status");
+    assert.equal(code, 0);
+    assert.deepEqual(stdout.split("\n"), [
+      "Journal:         sync, up to date",
+      "Commits:         120, of which 120 are durable in the journal",
+      "On nodes:        40 segments, 2.0 KiB with all copies and snapshots",
+      "Snapshot:        after commit 90, made 2026-11-22T10:00:00.000Z; another one is being made",
+      "Rebuildable:     yes, 2 commits are on no node",
+      "Gap:             commits 93 to 94",
+      "Not listed yet:  node-b",
+      "Consumer:        mirror, at commit 100",
+      "DOMAIN  THROUGH  BEHIND",
+      "a       120      0",
+      "b       92       28",
+      "",
+    ]);
+    admin.answer("/api/v1/catalog/journal", { ...JOURNAL, failure: "too few nodes took a piece of the journal" });
+    const failing = await run("catalog status");
+    admin.answer("/api/v1/catalog/journal", JOURNAL);
+    assert.match(failing.stdout, /^Journal: +sync, cannot be written: too few nodes took a piece/);
+  });
+
+  test("catalog snapshot begins one, and fails where one is being made", async () => {
+    admin.answer("POST /api/v1/catalog/snapshot", JOURNAL.snapshot, 202);
+    const begun = await run("catalog snapshot");
+    assert.deepEqual([begun.code, begun.stdout.startsWith("A snapshot of the catalog is being made")], [0, true]);
+    const taken = problem(409, "Conflict", "a snapshot is being made already");
+    admin.answer("POST /api/v1/catalog/snapshot", taken, 409);
+    const refused = await run("catalog snapshot");
+    assert.deepEqual([refused.code, refused.stderr], [1, "bulkhead: a snapshot is being made already\n"]);
+  });
+
+  test("catalog verify begins, tells of its progress aside, and fails where something is wrong", async () => {
+    const running: VerificationAnswer = { ...VERIFICATION, status: "running", ended_at: null, step: "pieces", done: 3 };
+    admin.answer("/api/v1/catalog/verify", [VERIFICATION, { ...running, done: 7 }, VERIFICATION]);
+    admin.answer("POST /api/v1/catalog/verify", running, 202);
+    const right = await run("catalog verify");
+    assert.equal(right.code, 0);
+    assert.deepEqual(right.stderr, "reading the journal: 3 of 10\nreading the journal: 7 of 10\n");
+    assert.deepEqual(right.stdout.split("\n"), [
+      "Verified:              nothing is wrong",
+      "Journal:               10 pieces, to commit 120",
+      "Catalog:               50 entries",
+      "Nodes:                 not compared",
+      "Enough for a rebuild:  a (each alone)",
+      "",
+    ]);
+    const wrong: VerificationAnswer = {
+      ...VERIFICATION,
+      status: "findings",
+      not_asked: ["node-b"],
+      findings: [{ kind: "bad-piece", message: "segment 1 2 1 on node-a: its checksum differs" }],
+      finding_count: 2,
+    };
+    // One that runs already is followed.
+    admin.answer("/api/v1/catalog/verify", [running, wrong]);
+    const found = await run("catalog verify");
+    assert.equal(found.code, 1);
+    assert.deepEqual(found.stdout.split("\n").slice(-5), [
+      "Enough for a rebuild:  a (each alone)",
+      "Not asked:             node-b",
+      "bad-piece: segment 1 2 1 on node-a: its checksum differs",
+      "and 1 more",
+      "",
+    ]);
+    admin.answer("/api/v1/catalog/verify", [running, wrong]);
+    const json = await run("catalog verify --json");
+    assert.deepEqual([json.code, JSON.parse(json.stdout)], [1, wrong]);
+    admin.answer("/api/v1/catalog/verify", [running, { ...VERIFICATION, status: "failed", failure: "no room" }]);
+    const failed = await run("catalog verify");
+    assert.deepEqual([failed.code, /not verified: no room/.test(failed.stdout)], [1, true]);
   });
 
   test("--json gives the answers as they are", async () => {
@@ -362,6 +600,16 @@ describe("serve, help and version", () => {
   test("serve hands the configuration file over", async () => {
     assert.deepEqual((await run("serve --config my.yaml")).served, ["my.yaml"]);
     assert.deepEqual((await run("serve")).served, [undefined]);
+  });
+
+  test("catalog rebuild hands over the file and what it is to put up with, and its exit code comes back", async () => {
+    const plain = await run("catalog rebuild");
+    assert.deepEqual(
+      [plain.code, plain.rebuilt],
+      [1, [[undefined, { acceptUnseen: false, newClusterKey: false, json: false }]]],
+    );
+    const all = await run("catalog rebuild --config my.yaml --accept-unseen --new-cluster-key --json");
+    assert.deepEqual(all.rebuilt, [["my.yaml", { acceptUnseen: true, newClusterKey: true, json: true }]]);
   });
 
   test("help tells the exit codes and ends well, as does the version", async () => {

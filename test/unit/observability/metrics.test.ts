@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Registry } from "prom-client";
+import type { JournalGauges } from "../../../src/observability/journal-metrics.ts";
 import { createMetrics, type Metrics } from "../../../src/observability/metrics.ts";
 import { CounterSeries, HistogramSeries } from "../../../src/observability/series.ts";
 
@@ -72,6 +73,26 @@ test("the state of nodes is asked for at each scrape, and nodes that went are no
   assert.deepEqual(await linesOf(all, "s3_node_load_score"), ['s3_node_load_score{node="node-a",domain="a"} 0.25']);
 });
 
+test("what volumes hold and what compaction did is asked for at each scrape", async () => {
+  const all = metrics();
+  const compaction = { runs: 3, failures: 1, movedBytes: 10, removedBytes: 100, damagedRecords: 0 };
+  const volume = { node: "node-v", liveBytes: 7, deadBytes: 5, compaction };
+  all.watchVolumes(() => [volume]);
+  for (const [name, value] of [
+    ["bulkhead_volume_live_bytes", 7],
+    ["bulkhead_volume_dead_bytes", 5],
+    ["bulkhead_compaction_runs_total", 3],
+    ["bulkhead_compaction_failures_total", 1],
+    ["bulkhead_compaction_moved_bytes_total", 10],
+    ["bulkhead_compaction_removed_bytes_total", 100],
+    ["bulkhead_compaction_damaged_copies_total", 0],
+  ] as const) {
+    for (let scrape = 0; scrape < 2; scrape++) {
+      assert.deepEqual(await linesOf(all, name), [`${name}{node="node-v"} ${value}`]);
+    }
+  }
+});
+
 test("a source that fails is left out of a scrape, and the rest is shown", async () => {
   const all = metrics();
   let fail = true;
@@ -86,6 +107,48 @@ test("a source that fails is left out of a scrape, and the rest is shown", async
     'bulkhead_backlog{kind="missing"} 3',
     'bulkhead_backlog{kind="orphan"} 0',
   ]);
+});
+
+test("the journal is asked for once a scrape, and what is not known of it is left out", async () => {
+  const all = metrics();
+  let reads = 0;
+  const journal: JournalGauges = {
+    lagMs: 1_500,
+    durableVersion: 7,
+    written: { segments: 3, bytes: 100, failures: 1 },
+    bytes: 200,
+    rebuildable: true,
+    missingCommits: 0,
+    domains: [
+      { domain: "a", lagCommits: 0 },
+      { domain: "b", lagCommits: 5 },
+    ],
+  };
+  let answer = (): JournalGauges => journal;
+  all.watchJournal(() => {
+    reads++;
+    return answer();
+  });
+  assert.deepEqual(await linesOf(all, "bulkhead_journal_"), [
+    "bulkhead_journal_lag_seconds 1.5",
+    "bulkhead_journal_durable_version 7",
+    "bulkhead_journal_bytes 200",
+    "bulkhead_journal_rebuildable 1",
+    "bulkhead_journal_missing_commits 0",
+    "bulkhead_journal_segments_total 3",
+    "bulkhead_journal_written_bytes_total 100",
+    "bulkhead_journal_failures_total 1",
+    'bulkhead_journal_domain_lag_commits{domain="a"} 0',
+    'bulkhead_journal_domain_lag_commits{domain="b"} 5',
+  ]);
+  assert.equal(reads, 1);
+  answer = () => ({ ...journal, snapshotAgeMs: 60_000, written: { segments: 4, bytes: 120, failures: 1 } });
+  assert.deepEqual(await linesOf(all, "bulkhead_journal_snapshot"), ["bulkhead_journal_snapshot_age_seconds 60"]);
+  assert.deepEqual(await linesOf(all, "bulkhead_journal_segments"), ["bulkhead_journal_segments_total 4"]);
+  answer = () => {
+    throw new Error("no journal");
+  };
+  assert.deepEqual(await linesOf(all, "bulkhead_journal_lag"), []);
 });
 
 test("series beyond their limit are counted together", async () => {

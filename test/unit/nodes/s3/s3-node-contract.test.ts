@@ -29,6 +29,9 @@ function contractOver(
         object.bytes = Buffer.from(object.bytes);
         object.bytes[offset] = (object.bytes[offset] ?? 0) ^ 1;
       },
+      async addForeign(name) {
+        fake.buckets.get("bucket")?.set(name, { bytes: Buffer.from("somebody else's"), headers: {}, etag: '"e"' });
+      },
     };
   });
 }

@@ -106,6 +106,9 @@ async function withPowerCuts(seed: number): Promise<void> {
         syncEveryBytes: 256 * KIB,
         checkpointEntries: 7,
         openFilesMax: 2,
+        compactionIntervalMs: 4000,
+        compactionOpenDeadBytesMin: 32 * KIB,
+        compactionBytesPerSecond: 0,
       },
     });
   for (let crash = 0; crash < CRASHES; crash++) {

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { isBlob, KEY_META, recordVolumes, type VolumeState } from "../../../../src/nodes/volume/index-entries.ts";
 import { DATA_START, recordBytes } from "../../../../src/nodes/volume/layout.ts";
-import { isBlob, VolumeIndex, type VolumeState } from "../../../../src/nodes/volume/volume-index.ts";
+import { VolumeIndex } from "../../../../src/nodes/volume/volume-index.ts";
 import { MemoryIndex } from "../../../support/memory-index-store.ts";
 
 const STORE_ID = "5".repeat(32);
@@ -16,25 +17,79 @@ const states = new Map<number, VolumeState>(
 );
 
 type Step =
-  | { readonly kind: "add" | "bury"; readonly key: number; readonly volume: number; readonly length: number }
+  | {
+      readonly kind: "add" | "bury" | "move" | "rebury" | "forget";
+      readonly key: number;
+      readonly volume: number;
+      readonly length: number;
+    }
   | { readonly kind: "checkpoint" | "fail" | "reopen" };
 
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 6, arbitrary: change("add") },
   { weight: 3, arbitrary: change("bury") },
+  { weight: 3, arbitrary: change("move") },
+  { weight: 2, arbitrary: change("rebury") },
+  { weight: 1, arbitrary: change("forget") },
   { weight: 2, arbitrary: fc.constantFrom<Step>({ kind: "checkpoint" }, { kind: "fail" }, { kind: "reopen" }) },
 );
 
-function change(kind: "add" | "bury"): fc.Arbitrary<Step> {
+function change(kind: "add" | "bury" | "move" | "rebury" | "forget"): fc.Arbitrary<Step> {
   const [key, volume] = [fc.nat(KEYS - 1), fc.nat(VOLUMES - 1)];
   return fc.record({ kind: fc.constant(kind), key, volume, length: fc.integer({ min: 1, max: 600_000 }) });
 }
 
-/** Blobs by key with volume and length, or null for a deleted key: what the index stands for. */
-type Model = Map<string, { readonly volume: number; readonly length: number } | null>;
+/** Every key that was put or deleted: where it lies, or its tombstone, and the volumes that hold records of it. */
+interface Known {
+  readonly volume: number;
+  /** Undefined for a deleted key. */
+  readonly length: number | undefined;
+  readonly records: readonly number[];
+}
+type Model = Map<string, Known>;
+
+const isThere = (): boolean => true;
+
+function withRecord(known: Known, volume: number): Known {
+  return known.records.includes(volume) ? known : { ...known, records: [...known.records, volume] };
+}
+
+/** Does the same to an index and to the model of it. */
+function apply(index: VolumeIndex, model: Model, taken: Extract<Step, { key: number }>): void {
+  const { volume, length } = taken;
+  const key = keyOf(taken.key);
+  const known = model.get(key);
+  const place = { volume, offset: DATA_START, length, blobId: BLOB_ID };
+  if (taken.kind === "add") {
+    index.addBlob(key, place);
+    model.set(key, known === undefined ? { volume, length, records: [volume] } : withRecord(known, volume));
+  } else if (taken.kind === "bury") {
+    index.bury(key, volume);
+    if (known?.length !== undefined) model.set(key, { ...known, volume, length: undefined });
+    else if (known === undefined) model.set(key, { volume, length: undefined, records: [] });
+  } else if (taken.kind === "move") {
+    const from = { ...place, volume: known?.volume ?? 0, length: known?.length ?? length };
+    const to = { ...from, volume };
+    if (known?.length === undefined) {
+      index.moveBlob(key, { from, to, isThere });
+    } else {
+      const between = { ...to, offset: 2 * DATA_START };
+      index.moveBlob(key, { from, to: between, isThere });
+      index.moveBlob(key, { from: between, to, isThere });
+    }
+    if (known === undefined) model.set(key, { volume, length, records: [volume] });
+    else model.set(key, { ...withRecord(known, volume), ...(known.length === undefined ? {} : { volume }) });
+  } else if (taken.kind === "rebury") {
+    index.moveTombstone(key, { from: known?.volume ?? 0, to: volume, isThere });
+    if (known?.length === undefined && known !== undefined) model.set(key, { ...known, volume });
+  } else {
+    index.forget(key);
+    if (known !== undefined && known.length === undefined) model.delete(key);
+  }
+}
 
 function assertEqual(index: VolumeIndex, model: Model): void {
-  const live = [...model].filter(([, entry]) => entry !== null).map(([key]) => key);
+  const live = [...model].filter(([, { length }]) => length !== undefined).map(([key]) => key);
   const sorted = live.toSorted();
   assert.deepEqual(
     index.list(undefined, undefined, 1000).map(({ key }) => key),
@@ -45,13 +100,19 @@ function assertEqual(index: VolumeIndex, model: Model): void {
     sorted.filter((key) => key > keyOf(3) && key.startsWith("00000001/")).slice(0, 2),
   );
   for (let volume = 0; volume < VOLUMES; volume++) {
-    let bytes = 0;
-    for (const entry of model.values()) if (entry?.volume === volume) bytes += recordBytes(entry.length);
-    assert.equal(index.liveBytes(volume), bytes, `live bytes of volume ${volume}`);
+    const content = { liveBytes: 0, tombstones: 0 };
+    for (const { volume: at, length } of model.values()) {
+      if (at !== volume) continue;
+      if (length === undefined) content.tombstones++;
+      else content.liveBytes += recordBytes(length);
+    }
+    const { liveBytes, tombstones } = index.content(volume);
+    assert.deepEqual({ liveBytes, tombstones }, content, `content of volume ${volume}`);
   }
   for (let n = 0; n < KEYS; n++) {
     const [entry, expected] = [index.get(keyOf(n)), model.get(keyOf(n))];
-    assert.equal(entry !== undefined && !isBlob(entry), expected === null);
+    assert.equal(entry !== undefined && !isBlob(entry), expected !== undefined && expected.length === undefined);
+    assert.deepEqual(entry && recordVolumes(entry).toSorted(), expected?.records.toSorted());
     assert.equal(index.blob(keyOf(n))?.length, expected?.length);
   }
 }
@@ -64,14 +125,8 @@ test("the index holds what was entered, and after a crash what its last checkpoi
       const model: Model = new Map();
       let stored: Model = new Map();
       for (const taken of steps) {
-        if (taken.kind === "add") {
-          const { volume, length } = taken;
-          index.addBlob(keyOf(taken.key), { volume, offset: DATA_START, length, blobId: BLOB_ID });
-          if (!model.has(keyOf(taken.key))) model.set(keyOf(taken.key), { volume, length });
-        } else if (taken.kind === "bury") {
-          index.bury(keyOf(taken.key), taken.volume);
-          model.set(keyOf(taken.key), null);
-        } else if (taken.kind === "checkpoint") {
+        if ("key" in taken) apply(index, model, taken);
+        else if (taken.kind === "checkpoint") {
           await index.checkpoint(states);
           stored = new Map(model);
         } else if (taken.kind === "fail") {
@@ -103,14 +158,37 @@ test("changes made while a checkpoint is being written are neither lost nor writ
   assert.equal(index.blob(keyOf(1)), undefined);
   await writing;
   assert.equal(index.blob(keyOf(1)), undefined);
-  assert.equal(index.liveBytes(0), 2 * recordBytes(10));
+  assert.equal(index.content(0).liveBytes, 2 * recordBytes(10));
   const reopened = new VolumeIndex(store.open(), STORE_ID);
   assert.ok(reopened.blob(keyOf(1)) && reopened.blob(keyOf(2)));
   assert.equal(reopened.get(keyOf(3)), undefined);
   await index.checkpoint(states);
   const again = new VolumeIndex(store.open(), STORE_ID);
   assert.equal(again.blob(keyOf(1)), undefined);
-  assert.equal(again.liveBytes(0), 2 * recordBytes(10));
+  assert.equal(again.content(0).liveBytes, 2 * recordBytes(10));
+});
+
+test("a volume that has no state any more is not known to the store, however often it was written", async () => {
+  const store = new MemoryIndex();
+  const index = new VolumeIndex(store.open(), STORE_ID);
+  const from = { volume: 0, offset: DATA_START, length: 10, blobId: BLOB_ID };
+  index.addBlob(keyOf(1), from);
+  await index.checkpoint(states);
+  index.moveBlob(keyOf(1), { from, to: { ...from, volume: 1 }, isThere });
+  await index.checkpoint(new Map([...states].filter(([number]) => number !== 0)));
+  assert.deepEqual([...new VolumeIndex(store.open(), STORE_ID).storedVolumes.keys()], [1, 2]);
+  assert.equal(new VolumeIndex(store.open(), STORE_ID).content(1).liveBytes, recordBytes(10));
+});
+
+test("an index of another format is refused", async () => {
+  const store = new MemoryIndex();
+  await new VolumeIndex(store.open(), STORE_ID).checkpoint(states);
+  await store.open().commit((read) => {
+    const meta = Buffer.from(read(KEY_META) ?? []);
+    meta[0] = 1;
+    return [[KEY_META, meta]];
+  });
+  assert.throws(() => new VolumeIndex(store.open(), STORE_ID), RangeError);
 });
 
 test("an index of other volumes is refused", async () => {

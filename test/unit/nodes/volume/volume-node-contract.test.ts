@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { StorageNode } from "../../../../src/nodes/storage-node.ts";
@@ -29,6 +29,7 @@ function contractOver(name: string, limits: Partial<VolumeLimits>): void {
         const blob = await findBlob(path, key);
         await flipByte(blob.file, blob.offset + offset);
       },
+      addForeign: (name) => writeFile(join(path, name), "somebody else's"),
     };
   });
 }

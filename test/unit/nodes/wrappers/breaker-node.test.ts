@@ -28,6 +28,7 @@ for (const [name, call] of [
   ["head", (node: StorageNode) => node.head(KEY)],
   ["delete", (node: StorageNode) => node.delete(KEY)],
   ["list", (node: StorageNode) => node.list({ limit: 1 })],
+  ["foreign", (node: StorageNode) => node.foreign()],
   ["capacity", (node: StorageNode) => node.capacity()],
 ] as const) {
   test(`a ${name} that fails counts, and is turned away once the breaker is open, without the node being asked`, async () => {

@@ -59,6 +59,7 @@ const SAFE = [
   ["head", (node: StorageNode) => node.head(KEY)],
   ["delete", (node: StorageNode) => node.delete(KEY)],
   ["list", (node: StorageNode) => node.list({ limit: 1 })],
+  ["foreign", (node: StorageNode) => node.foreign()],
   ["capacity", (node: StorageNode) => node.capacity()],
   ["put", (node: StorageNode) => node.put(putRequest(10))],
 ] as const;

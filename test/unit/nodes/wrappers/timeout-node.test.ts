@@ -71,6 +71,7 @@ for (const [name, limitMs, call] of [
   ["head", LIMITS.metadataMs, (node: StorageNode) => node.head(KEY)],
   ["delete", LIMITS.metadataMs, (node: StorageNode) => node.delete(KEY)],
   ["list", LIMITS.listMs, (node: StorageNode) => node.list({ limit: 1 })],
+  ["foreign", LIMITS.listMs, (node: StorageNode) => node.foreign()],
   ["capacity", LIMITS.metadataMs, (node: StorageNode) => node.capacity()],
   ["readIdentity", LIMITS.metadataMs, (node: StorageNode) => node.readIdentity()],
   ["writeIdentity", LIMITS.metadataMs, (node: StorageNode) => node.writeIdentity(new Uint8Array(1))],

@@ -1,0 +1,160 @@
+/**
+ * What goes wrong besides the network and the store, by name. None asks for more than was promised: a copy is taken only
+ * where another one of its blob is on record as good and untouched.
+ *
+ * The loss of the catalog and its rebuilding from the journal is to be one more of these.
+ */
+import type { CopyKey } from "../../src/nodes/storage-node.ts";
+import type { Machine } from "./machine.ts";
+import type { FaultStep } from "./plan.ts";
+import type { World } from "./world.ts";
+
+type Faults = {
+  readonly [Name in FaultStep["fault"]]: (world: World, step: FaultStep & { fault: Name }) => Promise<void> | void;
+};
+
+const FAULTS: Faults = {
+  crash(world, { gateway, backMs }) {
+    const place = gateway % world.placeCount;
+    if (world.servingAt(place).length === 0) return;
+    const sessions = endAt(world, place);
+    startLater(world, place, { afterMs: backMs, sessions });
+  },
+
+  takeover(world, { gateway, zombieMs }) {
+    const place = gateway % world.placeCount;
+    const taken = [...world.servingAt(place)];
+    if (taken.length !== 1) return;
+    const sessions = taken.map(({ session }) => session);
+    for (const session of sessions) world.leakySessions.add(session);
+    world.launch(place, world.placeCount > 1 ? sessions : "others");
+    world.scheduler.after(zombieMs, () => {
+      for (const each of taken) world.killProcess(each);
+    });
+  },
+
+  "node off": (world, { node, forMs }) => offFor(world, node, forMs, (machine) => machine.off()),
+  "node power": (world, { node, forMs }) => offFor(world, node, forMs, (machine) => machine.losePower()),
+
+  "node silent"(world, { node, forMs }) {
+    const machine = machineAt(world, node);
+    machine.hush();
+    world.scheduler.after(forMs, () => machine.speak());
+  },
+
+  "node full"(world, { node, forMs }) {
+    const machine = machineAt(world, node);
+    machine.full = true;
+    world.scheduler.after(forMs, () => {
+      machine.full = false;
+    });
+  },
+
+  power(world, { forMs }) {
+    for (let place = 0; place < world.placeCount; place++) {
+      const sessions = endAt(world, place);
+      startLater(world, place, { afterMs: forMs, sessions });
+    }
+    for (const machine of world.machines) {
+      machine.losePower();
+      world.scheduler.after(forMs, () => machine.on());
+    }
+  },
+
+  async wipe(world, { node, forMs }) {
+    const machine = machineAt(world, node);
+    if (!(await mayLose(world, machine, machine.store.blobs.keys()))) return;
+    machine.losePower();
+    machine.wipe();
+    world.trace.add(`${machine.name} has an empty disk`);
+    world.scheduler.after(forMs, () => machine.on());
+  },
+
+  snapshot(world, { node }) {
+    machineAt(world, node).takeSnapshot();
+  },
+
+  async "old state"(world, { node, forMs }) {
+    const machine = machineAt(world, node);
+    if (!machine.hasSnapshot || !(await mayLose(world, machine, machine.youngerThanSnapshot()))) return;
+    machine.losePower();
+    machine.returnToSnapshot();
+    world.trace.add(`${machine.name} has the disk of some time ago`);
+    world.scheduler.after(forMs, () => machine.on());
+  },
+
+  "corrupt copy": (world, { pick }) =>
+    takeCopy(world, pick, (machine, key) => {
+      world.trace.add(`copy ${key} on ${machine.name} rots`);
+      machine.corrupt(key);
+    }),
+
+  "lose copy": (world, { pick }) =>
+    takeCopy(world, pick, (machine, key) => {
+      world.trace.add(`copy ${key} on ${machine.name} is lost`);
+      machine.destroy(key);
+    }),
+
+  "foreign blob"(world, { node, pick }) {
+    const machine = machineAt(world, node);
+    // What looks like the journal's, like a session's that never was, and like nothing of ours at all.
+    const sessions = ["00000000", "fffffff0", "not-ours"];
+    const name = pick.toString(16).padStart(32, "0");
+    machine.addForeign(`${sessions[pick % sessions.length]}/${name}`, Buffer.from(name));
+  },
+
+  "nodes replaced"(world) {
+    if (!world.machines.some(({ wiped }) => wiped)) return;
+    replaceNodes(world);
+    world.launchAll();
+  },
+};
+
+export async function applyFault(world: World, step: FaultStep): Promise<void> {
+  world.trace.add(`fault: ${JSON.stringify(step)}`);
+  const apply = FAULTS[step.fault] as (world: World, step: FaultStep) => Promise<void> | void;
+  await apply(world, step);
+}
+
+/** An operator gives nodes that came back empty new names, which takes a restart of the gateways. */
+export function replaceNodes(world: World): void {
+  for (const machine of world.machines) if (machine.wiped) machine.rename(`${machine.name}'`);
+  for (let place = 0; place < world.placeCount; place++) endAt(world, place);
+}
+
+/** Ends the processes of a place. @returns their sessions */
+function endAt(world: World, place: number): number[] {
+  const sessions = world.kill(place);
+  // Somebody else's collector may be at work already while requests of the dead are still on their way.
+  if (world.placeCount > 1) for (const session of sessions) world.leakySessions.add(session);
+  return sessions;
+}
+
+function startLater(world: World, place: number, how: { afterMs: number; sessions: readonly number[] }): void {
+  world.scheduler.after(how.afterMs, () => {
+    if (world.calm || world.isAlive(place)) return;
+    world.launch(place, world.placeCount > 1 ? how.sessions : "others");
+  });
+}
+
+function offFor(world: World, node: number, forMs: number, off: (machine: Machine) => void): void {
+  const machine = machineAt(world, node);
+  off(machine);
+  world.scheduler.after(forMs, () => machine.on());
+}
+
+async function takeCopy(world: World, pick: number, take: (machine: Machine, key: CopyKey) => void): Promise<void> {
+  const copies = await world.oracle.goodCopies();
+  const copy = copies[pick % Math.max(1, copies.length)];
+  if (copy !== undefined && (await mayLose(world, copy.machine, [copy.key]))) take(copy.machine, copy.key);
+}
+
+async function mayLose(world: World, machine: Machine, keys: Iterable<CopyKey>): Promise<boolean> {
+  return world.oracle.mayLose(machine, new Set(keys));
+}
+
+function machineAt(world: World, node: number): Machine {
+  const machine = world.machines[node % world.machines.length];
+  if (machine === undefined) throw new Error("a world without machines");
+  return machine;
+}

@@ -1,0 +1,285 @@
+/**
+ * One process of a gateway in the simulation: what src/compose/storage.ts puts together, over the simulated store and
+ * network and with times that suit the simulation's. A mutant may replace parts of it.
+ */
+import { type Catalog, endOtherSessions, openCatalog } from "../../src/catalog/catalog.ts";
+import { sessionKey } from "../../src/catalog/keys.ts";
+import type { Kv } from "../../src/catalog/kv.ts";
+import { decodeSession, encodeSession } from "../../src/catalog/records/cluster.ts";
+import { Membership, type NodeHandle } from "../../src/cluster/membership.ts";
+import { applyConfiguration, type ConfiguredTopology } from "../../src/cluster/topology-store.ts";
+import type { StorageNode } from "../../src/nodes/storage-node.ts";
+import { wrapNode } from "../../src/nodes/wrap.ts";
+import { BREAKER_LIMITS, type NodeLimits, RETRY_LIMITS } from "../../src/nodes/wrappers/limits.ts";
+import { usedShare } from "../../src/nodes/wrappers/room-watch.ts";
+import type { ObjectService } from "../../src/objects/api.ts";
+import { createObjectService } from "../../src/objects/object-service.ts";
+import type { Logger } from "../../src/observability/logger.ts";
+import { createPlacement } from "../../src/placement/placement.ts";
+import { loadScore } from "../../src/placement/score.ts";
+import type { ReplicationPolicy } from "../../src/placement/topology.ts";
+import { type BlobStore, createBlobStore } from "../../src/replication/blob-store.ts";
+import { createDiscarder, type Discarder } from "../../src/replication/discard.ts";
+import { type BlobReader, createBlobReader } from "../../src/replication/read/blob-reader.ts";
+import { DyingSweeper } from "../../src/replication/reclaim/dying-sweeper.ts";
+import { OpenReads } from "../../src/replication/reclaim/open-reads.ts";
+import { OrphanCollector } from "../../src/replication/reclaim/orphan-collector.ts";
+import { carryOutPendingDeletes } from "../../src/replication/reclaim/pending-deletes.ts";
+import { AbsentNodes } from "../../src/replication/repair/absent-nodes.ts";
+import { Repairer } from "../../src/replication/repair/repairer.ts";
+import { createSlotLedger, type SlotLedger } from "../../src/replication/slot-ledger.ts";
+import { Worker } from "../../src/replication/worker.ts";
+import type { Checksums } from "../../src/shared/checksums.ts";
+import type { Clock } from "../../src/shared/clock.ts";
+import { type Id, idSource } from "../../src/shared/ids.ts";
+import { KeyedMutex } from "../../src/shared/keyed-mutex.ts";
+import type { Random } from "../../src/shared/random.ts";
+import { quickHasher } from "../unit/placement/topologies.ts";
+import type { CaseConfig } from "./plan.ts";
+import { type Life, processClock, type Scheduler } from "./scheduler.ts";
+
+export const GRACE_MS = 5_000;
+const WORKER_INTERVAL_MS = 2_000;
+const ORPHAN_INTERVAL_MS = 6_000;
+/** More than a request may be under way: network.ts, LATE_MS_MAX. */
+const ORPHAN_DELAY_MS = 10_000;
+const HEALTH_INTERVAL_MS = 4_000;
+const NODE_WAIT_MS = 3_000;
+const CAPACITY_CACHE_MS = 10_000;
+const READ_LIMITS = { hedgeDelayMs: 100, stallTimeoutMs: 1_500 };
+export const STRAGGLER_TIMEOUT_MS = 4_000;
+const LAG_TIMEOUT_MS = 400;
+const CLUSTER_KEY = new Uint8Array(32).fill(7);
+
+const NODE_LIMITS: NodeLimits = {
+  timeout: {
+    reachMs: 1_000,
+    admissionMs: 3_000,
+    metadataMs: 2_000,
+    listMs: 2_000,
+    firstByteMs: 1_300,
+    readStallMs: 1_300,
+    putStallMs: 1_500,
+    putBlockMs: 100,
+    finishMs: 2_000,
+  },
+  retry: RETRY_LIMITS,
+  concurrency: { inflightMax: 32, waitingMax: 256, waitMs: 1_000 },
+  breaker: BREAKER_LIMITS,
+};
+
+/** What the parts of a process are made of, and a mutant may replace. */
+export interface Parts {
+  readonly kv: Kv;
+  readonly catalog: Catalog;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly policy: ReplicationPolicy;
+  readonly ledger: SlotLedger;
+  readonly reader: BlobReader;
+  readonly discarder: Discarder;
+  readonly openReads: OpenReads;
+  readonly members: () => Membership;
+}
+
+/** Deliberate bugs, by the part that they replace. */
+export interface Mutation {
+  readonly machine?: { readonly acknowledgesEarly: true };
+  readonly kv?: (kv: Kv) => Kv;
+  readonly random?: (random: Random) => Random;
+  readonly catalog?: (catalog: Catalog, kv: Kv) => Catalog;
+  readonly policy?: (policy: ReplicationPolicy) => ReplicationPolicy;
+  readonly sweep?: (parts: Parts) => { readonly graceMs: number; readonly openReads: OpenReads };
+  readonly repairReader?: (parts: Parts) => BlobReader;
+  readonly repairLedger?: (parts: Parts) => SlotLedger;
+  readonly orphanCatalog?: (parts: Parts) => Catalog;
+  readonly orphanDelayMs?: number;
+  readonly blobs?: (blobs: BlobStore, parts: Parts) => BlobStore;
+  readonly service?: (service: ObjectService, parts: Parts) => ObjectService;
+}
+
+export interface GatewayDeps {
+  readonly name: string;
+  readonly life: Life;
+  readonly config: CaseConfig;
+  readonly scheduler: Scheduler;
+  readonly random: Random;
+  readonly kv: Kv;
+  readonly topology: ConfiguredTopology;
+  /** The driver of a node, by its configured name. */
+  readonly driver: (name: string, clusterId: Id) => StorageNode;
+  readonly checksums: Checksums;
+  readonly logger: Logger;
+  readonly skewMs: number;
+  /** Sessions to end at the start: those of all others, or of these. */
+  readonly ends: "others" | readonly number[];
+  readonly mutation: Mutation;
+  /** Told the uuids of the nodes by name before any of them is called. */
+  readonly onTopology: (uuids: ReadonlyMap<string, Id>) => void;
+}
+
+export interface SimGateway {
+  readonly name: string;
+  readonly life: Life;
+  readonly session: number;
+  readonly service: ObjectService;
+}
+
+/** @throws CatalogError */
+export async function startGateway(deps: GatewayDeps): Promise<SimGateway> {
+  const { name, life, config, scheduler, logger, mutation } = deps;
+  const clock = processClock(scheduler, life, deps.skewMs);
+  const random = mutation.random?.(deps.random) ?? deps.random;
+  const ids = idSource(clock, random);
+  const kv = mutation.kv?.(deps.kv) ?? deps.kv;
+  const opened = await openCatalog(kv, { clock, ids, host: name, pid: 1 });
+  const catalog = mutation.catalog?.(opened, kv) ?? opened;
+  if (deps.ends === "others") await endOtherSessions(opened);
+  else for (const session of deps.ends) await endSession(opened, session);
+
+  const { topology: stored, records } = await applyConfiguration(opened, deps.topology, ids);
+  const policy = mutation.policy?.(stored.replication) ?? stored.replication;
+  const topology = { ...stored, replication: policy };
+  deps.onTopology(new Map(topology.nodes.map(({ name: node, uuid }) => [node, uuid])));
+  const handles = new Map<Id, NodeHandle>();
+  for (const spec of topology.nodes) {
+    if (!deps.topology.nodes.some((node) => node.name === spec.name)) continue;
+    handles.set(spec.uuid, openHandle(deps.driver(spec.name, catalog.clusterId), clock, random));
+  }
+  const membership = new Membership({
+    catalog,
+    topology,
+    placement: createPlacement(topology, quickHasher),
+    handles,
+    admitted: new Set([...records.values()].filter(({ admitted }) => admitted).map(({ uuid }) => uuid)),
+    clusterKey: CLUSTER_KEY,
+    clock,
+    logger,
+    intervalMs: HEALTH_INTERVAL_MS,
+    onStateChanged: () => {},
+  });
+  await membership.start(NODE_WAIT_MS);
+
+  const members = (): Membership => membership;
+  const discarder = createDiscarder({ catalog, members, clock, logger });
+  const ledger = createSlotLedger({ catalog, clock, ids });
+  const reader = createBlobReader({
+    members,
+    clock,
+    random,
+    limits: READ_LIMITS,
+    onDamage: (damage) => {
+      repairer.recordDamage(damage).then(
+        () => repair.wake(),
+        (error: unknown) => logger.error({ err: error }, "a bad copy could not be recorded"),
+      );
+    },
+  });
+  const openReads = new OpenReads(clock);
+  const { discard } = discarder;
+  const parts: Parts = { kv, catalog, clock, random, policy, ledger, reader, discarder, openReads, members };
+  const repairer = new Repairer({
+    catalog,
+    members,
+    reader: mutation.repairReader?.(parts) ?? reader,
+    ledger: mutation.repairLedger?.(parts) ?? ledger,
+    discard,
+    clock,
+    random,
+    logger,
+    onRestored: () => {},
+  });
+  const sweeping = mutation.sweep?.(parts) ?? { graceMs: GRACE_MS, openReads };
+  const sweeper = new DyingSweeper({ catalog, members, clock, ...sweeping });
+  const orphans = new OrphanCollector({ catalog: mutation.orphanCatalog?.(parts) ?? catalog, members, clock, logger });
+  const absentNodes = new AbsentNodes({ catalog, members, ledger, clock, logger });
+
+  const worker = (job: string, run: (signal: AbortSignal) => Promise<void>, intervalMs = WORKER_INTERVAL_MS): Worker =>
+    new Worker({ name: job, intervalMs, clock, logger, run });
+  const repair = worker("repair", (signal) => repairer.run(signal));
+  const sweep = worker("sweep", (signal) => sweeper.run(signal));
+  const pendingDeletes = worker("pending-deletes", (signal) => carryOutPendingDeletes({ catalog, members }, signal));
+  const absent = worker("absent-nodes", async (signal) => {
+    if ((await absentNodes.run(signal)) > 0) repair.wake();
+  });
+  const collect = worker("orphans", (signal) => orphans.run(signal), ORPHAN_INTERVAL_MS);
+  membership.onOnline(() => {
+    repairer.nodeCameBack();
+    repair.wake();
+    pendingDeletes.wake();
+  });
+  repair.start();
+  absent.start();
+  sweep.start();
+  pendingDeletes.start();
+  collect.start(mutation.orphanDelayMs ?? ORPHAN_DELAY_MS);
+
+  const created = createBlobStore({
+    write: {
+      members,
+      reader,
+      clusterId: catalog.clusterId,
+      session: catalog.session,
+      clock,
+      random,
+      ids,
+      limits: {
+        bufferBytes: config.bufferBytes,
+        lagTimeoutMs: LAG_TIMEOUT_MS,
+        stragglerTimeoutMs: STRAGGLER_TIMEOUT_MS,
+      },
+      discard,
+    },
+    members,
+    reader,
+    ledger,
+    clock,
+    wakeRepair: () => repair.wake(),
+    onDecided: () => {},
+  });
+  const service = createObjectService({
+    catalog,
+    blobs: mutation.blobs?.(created, parts) ?? created,
+    checksums: deps.checksums,
+    clock,
+    ids,
+    openReads,
+    commits: new KeyedMutex(),
+    principalOf: (owner) => ({ id: owner, displayName: owner }),
+    segmentBytes: config.segmentBytes,
+  });
+  return {
+    name,
+    life,
+    session: catalog.session,
+    service: mutation.service?.(service, parts) ?? service,
+  };
+}
+
+/** What whoever watches over several gateways does when one of them is taken for dead. */
+async function endSession(catalog: Catalog, session: number): Promise<void> {
+  const entry = await catalog.kv.get(sessionKey(session));
+  if (entry === undefined) return;
+  const ended = encodeSession({ ...decodeSession(entry.value), state: "ended" });
+  await catalog.commit(catalog.begin().check(entry.key, entry.version).set(entry.key, ended));
+}
+
+function openHandle(driver: StorageNode, clock: Clock, random: Random): NodeHandle {
+  const wrapped = wrapNode(driver, {
+    clock,
+    random,
+    limits: NODE_LIMITS,
+    observer: { started() {}, finished() {} },
+    capacityCacheMs: CAPACITY_CACHE_MS,
+  });
+  return {
+    node: wrapped.node,
+    available: () => wrapped.available(),
+    hasRoom: () => wrapped.hasRoom(),
+    onUnavailable: (listener) => wrapped.onUnavailable(() => listener()),
+    loadScore() {
+      const capacity = wrapped.lastCapacity();
+      return loadScore({ ...wrapped.load(), diskUsage: capacity && usedShare(capacity) });
+    },
+  };
+}

@@ -1,0 +1,167 @@
+/**
+ * Looks at the catalog's store and the machines' disks from above, past all gateways: whether each commit and each
+ * deletion was right when it happened, and which copies a fault may take without asking for more than was promised.
+ */
+import { decodeCopyEntry, locateBlob } from "../../src/catalog/blobs.ts";
+import { copyIndexKey, copyKeyOfIndex } from "../../src/catalog/keys.ts";
+import type { Kv } from "../../src/catalog/kv.ts";
+import type { KvCommitRequest } from "../../src/catalog/kv-atomic.ts";
+import { isReadable, isSamePlace } from "../../src/catalog/records/blob.ts";
+import { pack, unpack } from "../../src/catalog/tuple.ts";
+import type { CopyKey } from "../../src/nodes/storage-node.ts";
+import { type Id, idFromBytes } from "../../src/shared/ids.ts";
+import { liveBlobs, readCatalog } from "../support/catalog-contents.ts";
+import type { Machine } from "./machine.ts";
+import type { CaseConfig } from "./plan.ts";
+
+const COPY_PREFIX = pack(["copy"]);
+/** After a fault took a copy that a commit under way may still point to, no other copy is taken for so long. */
+const SETTLING_MS = 40_000;
+
+export interface OracleDeps {
+  readonly store: Kv;
+  readonly config: CaseConfig;
+  readonly nowMs: () => number;
+  /** By the uuid under which the cluster knows, or knew, it. */
+  readonly machineOf: (uuid: Id) => Machine | undefined;
+  readonly machines: () => readonly Machine[];
+  readonly uuidOf: (machine: Machine) => Id | undefined;
+  readonly onViolation: (what: string) => void;
+}
+
+export class Oracle {
+  readonly #deps: OracleDeps;
+  /** The bytes of every blob, as the first copy of it that became durable has them. */
+  readonly #bytes = new Map<Id, Uint8Array>();
+  /** Copies that were committed, as `uuid/key`. */
+  readonly #committed = new Set<string>();
+  #nothingTakenBeforeMs = 0;
+
+  constructor(deps: OracleDeps) {
+    this.#deps = deps;
+  }
+
+  /** I2, I6: a commit points only to copies that are durable, whole and right, and to enough of them. */
+  committed(by: string, { mutations }: KvCommitRequest): void {
+    const { machineOf, onViolation } = this.#deps;
+    const fresh = new Map<Id, Set<Machine>>();
+    for (const mutation of mutations) {
+      if (mutation.kind !== "set" || !beginsWith(mutation.key, COPY_PREFIX)) continue;
+      const uuid = uuidIn(mutation.key);
+      const key = copyKeyOfIndex(mutation.key);
+      const place = `${uuid}/${key}`;
+      if (this.#committed.has(place)) continue;
+      this.#committed.add(place);
+      const { blobId } = decodeCopyEntry(mutation.value);
+      const machine = machineOf(uuid);
+      const copy = machine?.written.get(key);
+      if (machine === undefined || copy === undefined) {
+        onViolation(`${by} committed copy ${key} on ${machine?.name ?? uuid}, which is not durable there (I2)`);
+        continue;
+      }
+      if (!machine.store.blobs.has(key) && !machine.destroyed.has(key)) {
+        onViolation(`${by} committed copy ${key} on ${machine.name}, which had been deleted (I4)`);
+      }
+      const right = this.#bytes.get(blobId);
+      if (right === undefined) this.#bytes.set(blobId, copy.bytes);
+      else if (Buffer.compare(right, copy.bytes) !== 0) {
+        onViolation(`${by} committed copy ${key} on ${machine.name}, which has other bytes than its blob (I6)`);
+      }
+      if (copy.blobId !== blobId) onViolation(`${by} committed copy ${key}, which is of another blob`);
+      if (right === undefined || fresh.has(blobId)) fresh.set(blobId, (fresh.get(blobId) ?? new Set()).add(machine));
+    }
+    for (const [blobId, machines] of fresh) this.#checkEnough(by, blobId, machines);
+  }
+
+  #checkEnough(by: string, blobId: Id, machines: ReadonlySet<Machine>): void {
+    const { quorum, degraded } = this.#deps.config;
+    const domains = new Set([...machines].map(({ domain }) => domain)).size;
+    const enough = domains >= quorum || (degraded.enabled && machines.size >= degraded.minReplicas);
+    if (enough) return;
+    this.#deps.onViolation(
+      `${by} committed blob ${blobId} with ${machines.size} copies in ${domains} domains; the quorum is ${quorum} (I2)`,
+    );
+  }
+
+  /** I4, I6: no copy goes that a live blob still points to. */
+  async deleting(machine: Machine, key: CopyKey, by: string): Promise<void> {
+    const { store, uuidOf, onViolation } = this.#deps;
+    const nodeUuid = uuidOf(machine);
+    if (machine.foreign.has(key)) onViolation(`${by} deletes ${key} on ${machine.name}, which is foreign (I11)`);
+    if (nodeUuid === undefined) return;
+    const entry = await store.get(copyIndexKey(nodeUuid, key));
+    if (entry === undefined) return;
+    const { blobId, slot, home } = decodeCopyEntry(entry.value);
+    const located = await locateBlob(store, blobId, home);
+    if (located === undefined || !isSamePlace(located.blob.slots[slot]?.location, { nodeUuid, key })) return;
+    onViolation(`${by} deletes copy ${key} on ${machine.name}, which slot ${slot} of live blob ${blobId} is (I4)`);
+  }
+
+  /**
+   * Whether these copies on a machine may be lost by a fault without asking for more than was promised: whatever was
+   * acknowledged keeps a copy that is on record as good and that no fault has touched.
+   */
+  async mayLose(machine: Machine, keys: ReadonlySet<CopyKey>): Promise<boolean> {
+    const { store, nowMs, machineOf, machines } = this.#deps;
+    if (nowMs() < this.#nothingTakenBeforeMs) return false;
+    const contents = await readCatalog(store);
+    const claims = new Map<Id, { lost: number; kept: number }>();
+    const recorded = new Set<CopyKey>();
+    for (const blob of liveBlobs(contents).values()) {
+      const claim = { lost: 0, kept: 0 };
+      for (const slot of blob.slots) {
+        if (slot.location === undefined) continue;
+        const at = machineOf(slot.location.nodeUuid);
+        const { key } = slot.location;
+        const lost = at === machine && keys.has(key);
+        if (lost) recorded.add(key);
+        if (!isReadable(slot) || slot.state === "unverified" || at === undefined || at.destroyed.has(key)) continue;
+        if (lost) claim.lost++;
+        else claim.kept++;
+      }
+      claims.set(blob.blobId, claim);
+      if (claim.lost > 0 && claim.kept === 0) return false;
+    }
+    let unsettled = false;
+    for (const key of keys) {
+      const copy = machine.written.get(key);
+      if (copy === undefined || recorded.has(key)) continue;
+      // On its way into the catalog, perhaps: in place of another copy, or as one of a new blob.
+      const claim = claims.get(copy.blobId);
+      const dying = contents.copies.has(`${this.#deps.uuidOf(machine) ?? ""}/${key}`);
+      if (dying) continue;
+      unsettled = true;
+      const others = machines().filter(
+        (other) => other !== machine && [...other.store.blobs.values()].some(({ blobId }) => blobId === copy.blobId),
+      );
+      if (claim === undefined ? others.length === 0 : claim.kept < 2) return false;
+    }
+    if (unsettled) this.#nothingTakenBeforeMs = nowMs() + SETTLING_MS;
+    return true;
+  }
+
+  /** Copies that are on record as good and untouched, in a fixed order. */
+  async goodCopies(): Promise<{ machine: Machine; key: CopyKey }[]> {
+    const contents = await readCatalog(this.#deps.store);
+    const found: { machine: Machine; key: CopyKey }[] = [];
+    for (const place of [...contents.copies.keys()].sort()) {
+      const [uuid = "", ...key] = place.split("/");
+      const machine = this.#deps.machineOf(uuid);
+      const copyKey = key.join("/");
+      if (machine?.store.blobs.has(copyKey) === true && !machine.destroyed.has(copyKey)) {
+        found.push({ machine, key: copyKey });
+      }
+    }
+    return found;
+  }
+}
+
+function beginsWith(key: Uint8Array, prefix: Uint8Array): boolean {
+  return prefix.every((byte, at) => key[at] === byte);
+}
+
+function uuidIn(key: Uint8Array): Id {
+  const uuid = unpack(key)[1];
+  if (!(uuid instanceof Uint8Array)) throw new TypeError("not the key of a copy");
+  return idFromBytes(uuid);
+}

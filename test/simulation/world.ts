@@ -1,0 +1,493 @@
+/**
+ * One case of the simulation while it runs: machines, the store, gateway processes that come and go, clients, faults.
+ * All of it on one scheduler and all choices from one seed, so that the same case has the same trace.
+ */
+
+import { SessionEndedError } from "../../src/catalog/catalog.ts";
+import { ContentGoneError } from "../../src/catalog/contents.ts";
+import { CatalogError } from "../../src/catalog/kv.ts";
+import { memoryKv } from "../../src/catalog/memory/memory-kv.ts";
+import type { ConfiguredTopology } from "../../src/cluster/topology-store.ts";
+import type { MemoryStore } from "../../src/nodes/memory/memory-node.ts";
+import { NodeError } from "../../src/nodes/storage-node.ts";
+import type { Logger } from "../../src/observability/logger.ts";
+import { BlobUnavailableError } from "../../src/replication/read/blob-reader.ts";
+import { SlotContentionError } from "../../src/replication/slot-ledger.ts";
+import type { Checksums } from "../../src/shared/checksums.ts";
+import type { Id } from "../../src/shared/ids.ts";
+import { audit } from "../support/catalog-audit.ts";
+import { domainOf, standbyDomain } from "../unit/placement/topologies.ts";
+import { type Chance, chance, processRandom, seedOf } from "./chance.ts";
+import { Clients, keysOf } from "./client.ts";
+import { GRACE_MS, type Mutation, type SimGateway, startGateway } from "./gateway.ts";
+import { History } from "./history.ts";
+import { Machine } from "./machine.ts";
+import { CALM_NETWORK, Link } from "./network.ts";
+import { Oracle } from "./oracle.ts";
+import { type CaseConfig, type Op, STABLE, type Step, VOLATILE } from "./plan.ts";
+import { Life, Scheduler } from "./scheduler.ts";
+import { CALM_STORE, StoreConnection } from "./store.ts";
+import { Trace } from "./trace.ts";
+
+/** No operation on a gateway that lives takes longer. */
+const OPERATION_MS_MAX = 300_000;
+/** Before a start that failed is tried again. */
+const START_AGAIN_MS = 200;
+const VIRTUAL_NODES = 16;
+
+export interface WorldOptions {
+  readonly config: CaseConfig;
+  readonly mutation: Mutation;
+  readonly checksums: Checksums;
+  readonly keepTrace: boolean;
+}
+
+/** A gateway's place: who serves there now. Several only while one is taken for dead and is not. */
+interface Place {
+  serving: SimGateway[];
+  /** Lives of processes that start. */
+  starting: Set<Life>;
+}
+
+export class World {
+  readonly config: CaseConfig;
+  readonly scheduler = new Scheduler();
+  readonly trace: Trace;
+  readonly store = memoryKv();
+  readonly machines: Machine[];
+  readonly history: History;
+  readonly clients: Clients;
+  readonly oracle: Oracle;
+  readonly violations: string[] = [];
+  /** Choices of the faults. */
+  readonly chance: Chance;
+  /** Sessions that were ended while their process lived, or others collected already: what they leave late stays. */
+  readonly leakySessions = new Set<number>();
+  /** No faults any more: network and store are calm, and what faults had planned for later does not happen. */
+  calm = false;
+  operations = 0;
+  readonly #options: WorldOptions;
+  readonly #places: Place[];
+  readonly #uuids = new Map<string, Id>();
+  readonly #machinesByUuid = new Map<Id, Machine>();
+  readonly #deletions = new Map<string, { readonly atMs: number; readonly by: string }>();
+  readonly #networkChance: Chance;
+  readonly #storeChance: Chance;
+  readonly #queues: (() => Promise<void>)[][];
+  readonly #busy: boolean[];
+  #open = 0;
+  #processes = 0;
+
+  constructor(options: WorldOptions) {
+    const { config } = options;
+    this.#options = options;
+    this.config = config;
+    this.trace = new Trace(this.scheduler, options.keepTrace);
+    this.chance = chance(seedOf(config.seed, 1));
+    this.#networkChance = chance(seedOf(config.seed, 2));
+    this.#storeChance = chance(seedOf(config.seed, 3));
+    const diskChance = chance(seedOf(config.seed, 4));
+    const onViolation = (what: string): void => this.violation(what);
+    this.history = new History(onViolation);
+    this.machines = machineNames(config).map(({ name, domain }) => {
+      const machine: Machine = new Machine({
+        name,
+        domain,
+        scheduler: this.scheduler,
+        chance: diskChance,
+        acknowledgesEarly: options.mutation.machine?.acknowledgesEarly === true,
+        onDelete: (key, by) => {
+          this.#deletions.set(`${this.uuidOf(machine) ?? ""}/${key}`, { atMs: this.scheduler.nowMs, by });
+          void this.oracle.deleting(machine, key, by);
+        },
+      });
+      return machine;
+    });
+    this.oracle = new Oracle({
+      store: this.store,
+      config,
+      nowMs: () => this.scheduler.nowMs,
+      machineOf: (uuid) => this.#machinesByUuid.get(uuid),
+      machines: () => this.machines,
+      uuidOf: (machine) => this.uuidOf(machine),
+      onViolation,
+    });
+    this.clients = new Clients({
+      scheduler: this.scheduler,
+      history: this.history,
+      large: config.large,
+      onViolation,
+      onUnreadable: (error, beganAtMs) => this.#checkUnreadable(error, beganAtMs),
+    });
+    const places = config.sessions === "together" ? config.gateways : 1;
+    this.#places = Array.from({ length: places }, () => ({ serving: [], starting: new Set<Life>() }));
+    this.#queues = Array.from({ length: config.clients }, () => []);
+    this.#busy = Array.from({ length: config.clients }, () => false);
+  }
+
+  violation(what: string): void {
+    this.trace.add(`VIOLATION ${what}`);
+    this.violations.push(what);
+  }
+
+  uuidOf(machine: Machine): Id | undefined {
+    return this.#uuids.get(machine.name);
+  }
+
+  machineOf(uuid: Id): Machine | undefined {
+    return this.#machinesByUuid.get(uuid);
+  }
+
+  /** Gateways that serve now. */
+  get serving(): SimGateway[] {
+    return this.#places.flatMap(({ serving }) => serving);
+  }
+
+  get placeCount(): number {
+    return this.#places.length;
+  }
+
+  /** Starts the gateways and makes the buckets. */
+  async open(): Promise<void> {
+    this.launchAll();
+    await this.until(() => this.#places.every(({ serving }) => serving.length > 0), "the gateways start");
+    const calm = this.calm;
+    this.calm = true;
+    for (const bucket of [STABLE, VOLATILE]) await this.ask({ op: "create bucket", bucket });
+    this.calm = calm;
+  }
+
+  /** Lets time pass. */
+  async pass(ms: number): Promise<void> {
+    await this.scheduler.run(() => this.violations.length > 0, this.scheduler.nowMs + ms);
+  }
+
+  /** Lets time pass until something is so. */
+  async until(done: () => boolean, what: string): Promise<void> {
+    const untilMs = this.scheduler.nowMs + OPERATION_MS_MAX;
+    const ended = await this.scheduler.run(() => this.violations.length > 0 || done(), untilMs);
+    if (!ended) this.violation(`it takes more than ${OPERATION_MS_MAX} ms until ${what}`);
+  }
+
+  /** Waits for the clients to have done all that they were given. */
+  clientsDone(): Promise<void> {
+    return this.until(() => this.#open === 0, "the clients get their answers");
+  }
+
+  /** Does one operation on any gateway and waits for its answer. */
+  async ask(op: Op): Promise<string> {
+    const [gateway] = this.serving;
+    if (gateway === undefined) return "nobody serves";
+    let outcome: string | undefined;
+    void this.#perform(op, gateway).then((result) => {
+      outcome = result;
+    });
+    await this.until(() => outcome !== undefined, `${op.op} is answered`);
+    return outcome ?? "";
+  }
+
+  /** Gives a client an operation, to be done after those that it has. */
+  enqueue(step: Op & { readonly client: number; readonly gateway: number }): void {
+    const queue = this.#queues[step.client % this.#queues.length];
+    this.#open++;
+    queue?.push(async () => {
+      const serving = this.serving;
+      const gateway = serving[step.gateway % Math.max(1, serving.length)];
+      if (gateway === undefined) this.trace.add(`client ${step.client}: ${step.op}: nobody serves`);
+      else await this.#perform(step, gateway);
+      this.#open--;
+    });
+    void this.#drain(step.client % this.#queues.length);
+  }
+
+  async #drain(client: number): Promise<void> {
+    if (this.#busy[client] === true) return;
+    this.#busy[client] = true;
+    for (let next = this.#queues[client]?.shift(); next !== undefined; next = this.#queues[client]?.shift()) {
+      await next();
+    }
+    this.#busy[client] = false;
+  }
+
+  async #perform(op: Op, gateway: SimGateway): Promise<string> {
+    const gone = Promise.withResolvers<"gone">();
+    gateway.life.onEnd(() => gone.resolve("gone"));
+    this.operations++;
+    const number = this.operations;
+    this.trace.add(`#${number} on ${gateway.name}: ${textOf(op)}`);
+    const outcome = await this.clients.perform(op, gateway.service, gone.promise);
+    this.trace.add(`#${number} ${outcome}`);
+    return outcome;
+  }
+
+  // --- Processes ------------------------------------------------------------------------------------------------
+
+  /** Starts a process in every place: the first ends all sessions that there are, and the others follow it. */
+  launchAll(): void {
+    this.launch(0, "others", () => {
+      for (let place = 1; place < this.#places.length; place++) if (!this.isAlive(place)) this.launch(place, []);
+    });
+  }
+
+  /** Starts a process in a place; its session begins when it is up. */
+  launch(place: number, ends: "others" | readonly number[], whenUp: () => void = () => {}): void {
+    const at = this.#places[place];
+    if (at === undefined) return;
+    const name = `gateway ${place}.${++this.#processes}`;
+    const life = new Life();
+    at.starting.add(life);
+    const { config, mutation, checksums } = this.#options;
+    const seed = seedOf(config.seed, 1_000 + this.#processes);
+    const skewMs = chance(seed).between(0, config.skewMsMax);
+    this.trace.add(`${name} starts`);
+    const process = { life, name };
+    const { scheduler } = this;
+    startGateway({
+      name,
+      life,
+      config,
+      scheduler,
+      random: processRandom(seed),
+      kv: new StoreConnection(
+        this.store,
+        {
+          scheduler,
+          chance: this.#storeChance,
+          conditions: () => (this.calm ? CALM_STORE : config.store),
+          onCommit: (by, request) => {
+            this.trace.add(`${by} commits ${request.mutations.length} writes`);
+            this.oracle.committed(by, request);
+            this.store.forgetChanges(Number.MAX_SAFE_INTEGER);
+          },
+        },
+        process,
+      ),
+      topology: this.#topology(),
+      driver: (nodeName, clusterId) => {
+        const machine = this.machines.find((each) => each.name === nodeName);
+        if (machine === undefined) throw new Error(`there is no machine ${nodeName}`);
+        machine.belongTo(clusterId);
+        const net = {
+          scheduler,
+          chance: this.#networkChance,
+          trace: this.trace,
+          conditions: () => (this.calm ? CALM_NETWORK : config.network),
+        };
+        return new Link(net, machine, process);
+      },
+      checksums,
+      logger: this.#logger(name),
+      skewMs,
+      ends,
+      mutation,
+      onTopology: (uuids) => {
+        for (const [nodeName, uuid] of uuids) {
+          const machine = this.machines.find((each) => each.name === nodeName);
+          this.#uuids.set(nodeName, uuid);
+          if (machine !== undefined) this.#machinesByUuid.set(uuid, machine);
+        }
+      },
+    }).then(
+      (gateway) => {
+        at.starting.delete(life);
+        if (life.ended) return;
+        this.trace.add(`${name} serves in session ${gateway.session}`);
+        // Who serves beside one that ended all other sessions may leave copies behind for good.
+        if (ends === "others" && at.serving.length > 0) {
+          for (const { session } of [...at.serving, gateway]) this.leakySessions.add(session);
+        }
+        at.serving.push(gateway);
+        whenUp();
+      },
+      (error: unknown) => {
+        at.starting.delete(life);
+        if (life.ended) return;
+        life.end();
+        this.trace.add(`${name} cannot start: ${String(error)}`);
+        if (error instanceof CatalogError || error instanceof SessionEndedError) {
+          scheduler.after(START_AGAIN_MS, () => {
+            if (!this.isAlive(place)) this.launch(place, ends, whenUp);
+          });
+        } else {
+          this.violation(`${name} could not start: ${String(error)}`);
+        }
+      },
+    );
+  }
+
+  /** Ends the processes of a place at once. @returns their sessions */
+  kill(place: number): number[] {
+    const at = this.#places[place];
+    if (at === undefined) return [];
+    const sessions = at.serving.map(({ session }) => session);
+    for (const gateway of at.serving) {
+      this.trace.add(`${gateway.name} dies`);
+      gateway.life.end();
+    }
+    for (const life of at.starting) life.end();
+    at.serving = [];
+    at.starting.clear();
+    return sessions;
+  }
+
+  /** Ends one process. */
+  killProcess(gateway: SimGateway): void {
+    if (gateway.life.ended) return;
+    this.trace.add(`${gateway.name} dies`);
+    gateway.life.end();
+    for (const at of this.#places) at.serving = at.serving.filter((each) => each !== gateway);
+  }
+
+  servingAt(place: number): readonly SimGateway[] {
+    return this.#places[place]?.serving ?? [];
+  }
+
+  /** Whether something serves or starts in a place. */
+  isAlive(place: number): boolean {
+    const at = this.#places[place];
+    return at !== undefined && (at.serving.length > 0 || at.starting.size > 0);
+  }
+
+  #topology(): ConfiguredTopology {
+    const { domains, replicaCount, factor, quorum, degraded } = this.config;
+    return {
+      domains: [...Array.from({ length: domains }, (_, d) => domainOf(`d${d}`, { replicaCount })), standbyDomain],
+      nodes: this.machines.map(({ name, domain }) => ({
+        name,
+        domain,
+        weight: 100,
+        acceptsWrites: true,
+        physicalStorageId: name,
+        host: `host of ${name}`,
+        diskType: "unknown",
+      })),
+      virtualNodesPerNode: VIRTUAL_NODES,
+      replication: { factor, quorum, domainChoice: "hash", degradedWrite: degraded },
+    };
+  }
+
+  /** What a gateway may run into and log. Anything else is a bug in it. */
+  #logger(name: string): Logger {
+    const logger: Logger = {
+      trace() {},
+      debug() {},
+      info() {},
+      warn: (fields, message) => this.#checkLogged(name, fields["err"], message),
+      error: (fields, message) => this.#checkLogged(name, fields["err"], message),
+      fatal: (fields, message) => this.#checkLogged(name, fields["err"], message),
+      child: () => logger,
+    };
+    return logger;
+  }
+
+  #checkLogged(name: string, error: unknown, message: string): void {
+    this.trace.add(`${name} logs: ${message}${error instanceof Error ? `: ${error.message}` : ""}`);
+    if (error !== undefined && !isExpected(error)) this.violation(`${name} logs "${message}": ${describe(error)}`);
+  }
+
+  // --- Reads that found nothing ---------------------------------------------------------------------------------
+
+  /** A read that found no copy must not have had them taken away under it. */
+  #checkUnreadable(error: unknown, beganAtMs: number): void {
+    const cause = error instanceof Error ? error.cause : undefined;
+    if (!(cause instanceof BlobUnavailableError)) return;
+    for (const { nodeUuid, error: failure } of cause.copies) {
+      if (failure?.kind !== "not-found") continue;
+      const machine = this.#machinesByUuid.get(nodeUuid);
+      for (const [key, copy] of machine?.written ?? []) {
+        if (copy.blobId !== cause.blobId) continue;
+        const deletion = this.#deletions.get(`${nodeUuid}/${key}`);
+        if (deletion === undefined || deletion.atMs < beganAtMs || deletion.atMs > beganAtMs + GRACE_MS) continue;
+        this.violation(
+          `${deletion.by} deleted copy ${key} ${Math.round(deletion.atMs - beganAtMs)} ms into a read of it`,
+        );
+      }
+    }
+  }
+
+  // --- Checks ---------------------------------------------------------------------------------------------------
+
+  /** That the catalog is at one with itself, which it is after every commit. */
+  async checkCatalog(): Promise<void> {
+    for (const problem of (await this.audit()).problems) {
+      if (!/is not on its node|holds another blob/.test(problem)) this.violation(`catalog: ${problem}`);
+    }
+  }
+
+  audit(): ReturnType<typeof audit> {
+    const nodes = new Map(
+      this.machines.flatMap((machine) => {
+        const { name, ownStore: store } = machine;
+        const uuid = this.uuidOf(machine);
+        return uuid === undefined ? [] : [[name, { name, uuid, store }] as const];
+      }),
+    );
+    const nodeOf = (uuid: Id): { domain: string; store: MemoryStore } => {
+      const machine = this.#machinesByUuid.get(uuid);
+      if (machine === undefined) throw new Error("there is no such node");
+      return { domain: machine.domain, store: machine.believedStore };
+    };
+    return audit({ kv: this.store, nodes, nodeOf });
+  }
+
+  /** Whether a node's uuid is one that the cluster still uses. */
+  isConfigured(uuid: Id): boolean {
+    const machine = this.#machinesByUuid.get(uuid);
+    return machine !== undefined && this.uuidOf(machine) === uuid;
+  }
+
+  /** Whether a copy, as the audit names it, may have been left for good: see `leakySessions`. */
+  isLeaky(orphan: string): boolean {
+    const [, key = ""] = orphan.split(" ");
+    return this.leakySessions.has(Number.parseInt(key.slice(0, 8), 16));
+  }
+
+  async deleteBuckets(): Promise<void> {
+    for (const bucket of [STABLE, VOLATILE]) {
+      const [gateway] = this.serving;
+      let ended = false;
+      void gateway?.service.deleteBucket(bucket).then(
+        () => {
+          ended = true;
+        },
+        () => {
+          ended = true;
+        },
+      );
+      await this.until(() => ended, `${bucket} is deleted`);
+    }
+  }
+
+  get keys(): string[] {
+    return [STABLE, VOLATILE].flatMap((bucket) => keysOf(bucket).map((key) => `${bucket}/${key}`));
+  }
+}
+
+function machineNames({ domains, nodesPerDomain, standbyNodes }: CaseConfig): { name: string; domain: string }[] {
+  const names = Array.from({ length: domains }, (_, d) =>
+    Array.from({ length: nodesPerDomain }, (_, n) => ({ name: `d${d}-${n}`, domain: `d${d}` })),
+  ).flat();
+  return [...names, ...Array.from({ length: standbyNodes }, (_, n) => ({ name: `standby-${n}`, domain: "standby" }))];
+}
+
+const EXPECTED = [
+  CatalogError,
+  SessionEndedError,
+  NodeError,
+  SlotContentionError,
+  BlobUnavailableError,
+  ContentGoneError,
+] as const;
+
+function isExpected(error: unknown): boolean {
+  if (error instanceof AggregateError) return error.errors.every(isExpected);
+  return EXPECTED.some((kind) => error instanceof kind);
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
+
+export function textOf(step: Op | Step): string {
+  return JSON.stringify(step);
+}
