@@ -17,6 +17,7 @@ export const API_PATHS = {
   journal: "/api/v1/catalog/journal",
   snapshot: "/api/v1/catalog/snapshot",
   verify: "/api/v1/catalog/verify",
+  rebuild: "/api/v1/catalog/rebuild",
   changes: "/api/v1/catalog/changes",
   /** Followed by `/{bucket}/{key}`, both percent-encoded; slashes of the key may stand as they are. */
   objects: "/api/v1/objects",

@@ -30,18 +30,33 @@ export const snapshotSchema = z
   .meta({ id: "CatalogSnapshot" });
 export type CatalogSnapshot = z.infer<typeof snapshotSchema>;
 
+export const rebuildSchema = z
+  .object({
+    orphans_held: z.boolean().meta({
+      description: "what is on nodes and not in the catalog is kept, since a rebuild could not see all of the journal",
+    }),
+    reason: z.string().nullable(),
+  })
+  .meta({ id: "CatalogRebuild" });
+export type RebuildAnswer = z.infer<typeof rebuildSchema>;
+
 export const journalSchema = z
   .object({
     ...journalSummarySchema.shape,
     version: version().meta({ description: "the last commit of the catalog" }),
     durable_version: version().meta({ description: "the last commit that is durable in a quorum of domains" }),
-    rebuildable: z.boolean().meta({ description: "the nodes hold all that a rebuild of the catalog takes" }),
+    rebuildable: z
+      .boolean()
+      .nullable()
+      .meta({ description: "the nodes hold all that a rebuild of the catalog takes; null until they were listed" }),
     domains: z.array(
       z
         .object({
           domain: z.string(),
-          through: version().meta({ description: "the last commit to which its nodes have everything that is kept" }),
-          lag_commits: count().meta({ description: "behind what is durable" }),
+          through: version()
+            .nullable()
+            .meta({ description: "the last commit to which its nodes have everything that is kept" }),
+          lag_commits: count().nullable().meta({ description: "behind what is durable" }),
         })
         .meta({ id: "DomainJournal" }),
     ),

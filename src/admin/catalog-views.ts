@@ -2,13 +2,21 @@
 import type { Catalog } from "../catalog/catalog.ts";
 import { readCursors } from "../catalog/journal/cursors.ts";
 import { CursorLostError, type DurableChanges } from "../catalog/journal/durable-changes.ts";
-import type { Journal, JournalSummary } from "../catalog/journal/journal.ts";
+import type { Journal } from "../catalog/journal/journal.ts";
+import type { JournalSummary } from "../catalog/journal/journal-status.ts";
 import type { Finding, Verification } from "../catalog/journal/verification.ts";
 import type { Verifier } from "../catalog/journal/verify.ts";
+import { orphansHeldKey } from "../catalog/keys.ts";
 import { CatalogError, type KvKey } from "../catalog/kv.ts";
 import { type TupleElement, unpack } from "../catalog/tuple.ts";
 import { COPY_KEY_BYTES, copyKeyFromBytes } from "../nodes/copy-key.ts";
-import type { CatalogSnapshot, ChangesAnswer, JournalAnswer, VerificationAnswer } from "./catalog-types.ts";
+import type {
+  CatalogSnapshot,
+  ChangesAnswer,
+  JournalAnswer,
+  RebuildAnswer,
+  VerificationAnswer,
+} from "./catalog-types.ts";
 import { ApiError } from "./problem.ts";
 
 const CHANGES_DEFAULT = 100;
@@ -29,11 +37,11 @@ export async function journal({ catalog, journal }: CatalogContext): Promise<Jou
     ...summaryOf(status),
     version: await catalog.kv.version(),
     durable_version: status.durableVersion,
-    rebuildable: status.rebuildable,
+    rebuildable: status.rebuildable ?? null,
     domains: status.domains.map(({ domain, through }) => ({
       domain,
-      through,
-      lag_commits: Math.max(0, status.durableVersion - through),
+      through: through ?? null,
+      lag_commits: through === undefined ? null : Math.max(0, status.durableVersion - through),
     })),
     gaps: [...status.gaps],
     missing_commits: status.missingCommits,
@@ -67,6 +75,18 @@ export function snapshot({ journal }: Pick<CatalogContext, "journal">): CatalogS
 export function requestSnapshot(context: Pick<CatalogContext, "journal" | "requestSnapshot">): CatalogSnapshot {
   if (!context.requestSnapshot()) throw new ApiError(409, "Conflict", "a snapshot is being made already");
   return snapshot(context);
+}
+
+/** What the last rebuild left to be decided. @throws CatalogError */
+export async function rebuildState({ catalog }: Pick<CatalogContext, "catalog">): Promise<RebuildAnswer> {
+  const held = await catalog.kv.get(orphansHeldKey());
+  return { orphans_held: held !== undefined, reason: held?.value.toString() ?? null };
+}
+
+/** What the rebuild could not see is given up: orphans are collected again. @throws CatalogError */
+export async function acceptRebuild(context: Pick<CatalogContext, "catalog">): Promise<RebuildAnswer> {
+  await context.catalog.kv.atomic().delete(orphansHeldKey()).commit();
+  return rebuildState(context);
 }
 
 /** @throws ApiError while one runs */

@@ -12,7 +12,7 @@ import {
   scrubsSchema,
   workersSchema,
 } from "./api-types.ts";
-import { changesSchema, journalSchema, snapshotSchema, verificationSchema } from "./catalog-types.ts";
+import { changesSchema, journalSchema, rebuildSchema, snapshotSchema, verificationSchema } from "./catalog-types.ts";
 
 /** The admin port's OpenAPI 3.1 description. */
 export function openApiDocument(version: string): ReturnType<typeof createDocument> {
@@ -51,6 +51,14 @@ export function openApiDocument(version: string): ReturnType<typeof createDocume
       [API_PATHS.verify]: {
         ...guarded("The verification of the catalog that is under way, or the last one", verificationSchema),
         post: begun("Compares the catalog with its journal and with the nodes, beginning now", verificationSchema),
+      },
+      [API_PATHS.rebuild]: {
+        ...guarded("What the last rebuild of the catalog left to be decided", rebuildSchema),
+        post: {
+          summary: "Accepts what the rebuild could not see: orphans are collected again",
+          security: [{ apiKey: [] }],
+          responses: { 200: json("it is accepted", rebuildSchema), ...refusals },
+        },
       },
       [API_PATHS.changes]: {
         ...guarded("What every commit wrote, in order: keys, never values", changesSchema, {

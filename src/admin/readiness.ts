@@ -1,4 +1,5 @@
 import type { Catalog } from "../catalog/catalog.ts";
+import type { Journal } from "../catalog/journal/journal.ts";
 import { clusterKey } from "../catalog/keys.ts";
 import type { Member, Members } from "../cluster/members.ts";
 import type { Readiness } from "./api-types.ts";
@@ -11,6 +12,7 @@ import { unconfiguredHolders } from "./cluster-views.ts";
 export async function readiness(context: {
   readonly catalog: Catalog;
   readonly members: () => Members;
+  readonly journal: Pick<Journal, "summary">;
   readonly draining: () => boolean;
 }): Promise<{ status: 200 | 503; answer: Readiness }> {
   if (context.draining()) return { status: 503, answer: { status: "draining", reasons: ["the gateway is stopping"] } };
@@ -32,6 +34,9 @@ export async function readiness(context: {
     ...members.all().flatMap((member) => troubleOf(member, members.acceptsWrites(member.spec.uuid))),
     ...unconfigured.map((name) => `node ${name} holds copies but is not configured any more`),
   ];
+  const { mode, failure } = context.journal.summary();
+  if (failure !== undefined) reasons.unshift(`the catalog's journal cannot be written: ${failure}`);
+  if (failure !== undefined && mode === "sync") return { status: 200, answer: { status: "read-only", reasons } };
   if (!canWrite(members)) {
     return { status: 200, answer: { status: "read-only", reasons: ["too few nodes accept writes", ...reasons] } };
   }

@@ -9,9 +9,11 @@ import type { Metrics } from "../observability/metrics.ts";
 import type { Secret } from "../shared/secret.ts";
 import { API_KEY_HEADER, API_PATHS } from "./api-types.ts";
 import {
+  acceptRebuild,
   type CatalogContext,
   changes,
   journal,
+  rebuildState,
   requestSnapshot,
   snapshot,
   startVerification,
@@ -94,6 +96,12 @@ export function createAdminServer(options: AdminServerOptions): Server {
   });
   app.post(API_PATHS.verify, (_request, response) => {
     response.status(202).json(startVerification(options));
+  });
+  app.get(API_PATHS.rebuild, async (_request, response) => {
+    response.json(await rebuildState(options));
+  });
+  app.post(API_PATHS.rebuild, async (_request, response) => {
+    response.json(await acceptRebuild(options));
   });
   app.get(API_PATHS.changes, async (request, response) => {
     response.json(await changes(options, request.query));

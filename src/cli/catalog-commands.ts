@@ -3,6 +3,7 @@ import { API_PATHS } from "../admin/api-types.ts";
 import {
   type JournalAnswer,
   journalSchema,
+  rebuildSchema,
   snapshotSchema,
   type VerificationAnswer,
   verificationSchema,
@@ -11,36 +12,32 @@ import { type Clock, sleep } from "../shared/clock.ts";
 import type { AdminClient } from "./admin-client.ts";
 import type { Output } from "./commands.ts";
 import { CliError, EXIT } from "./errors.ts";
+import { formatJournal } from "./journal-text.ts";
 import { formatBytes, formatFields, formatTable } from "./text.ts";
 
 const POLL_MS = 1_000;
 
 export async function showCatalog(admin: AdminClient): Promise<Output> {
   const journal = await admin.get(API_PATHS.journal, journalSchema);
+  const rebuild = await admin.get(API_PATHS.rebuild, rebuildSchema);
   const { snapshot, gaps, unlisted_nodes: unlisted } = journal;
   const fields: [string, string][] = [
     ["Journal", formatJournal(journal)],
-    ["Commits", `${journal.version}, of which ${journal.durable_version} are durable in the journal`],
+    ["Commits", `${journal.version}; durable in the journal to ${journal.durable_version}`],
     ["On nodes", `${journal.segments} segments, ${formatBytes(journal.bytes)} with all copies and snapshots`],
     ["Snapshot", formatSnapshot(snapshot)],
     ["Rebuildable", rebuildable(journal)],
+    ...(rebuild.orphans_held ? ([["Orphans", `kept: ${rebuild.reason ?? ""}`]] as [string, string][]) : []),
     ...gaps.map(({ from, through }): [string, string] => ["Gap", `commits ${from} to ${through}`]),
     ...(unlisted.length === 0 ? [] : ([["Not listed yet", unlisted.join(", ")]] as [string, string][])),
     ...journal.cursors.map(({ name, version }): [string, string] => ["Consumer", `${name}, at commit ${version}`]),
   ];
-  const rows = journal.domains.map(({ domain, through, lag_commits: lag }) => [domain, String(through), String(lag)]);
+  const rows = journal.domains.map(({ domain, through, lag_commits: lag }) => [
+    domain,
+    numberOf(through),
+    numberOf(lag),
+  ]);
   return { json: journal, text: formatFields(fields) + formatTable(["DOMAIN", "THROUGH", "BEHIND"], rows) };
-}
-
-/** `sync, up to date`, `async, behind 0.4 s`, `sync, cannot be written: ...`. */
-export function formatJournal({
-  mode,
-  lag_ms,
-  lag_commits,
-  failure,
-}: Pick<JournalAnswer, "mode" | "lag_ms" | "lag_commits" | "failure">): string {
-  if (failure !== null) return `${mode}, cannot be written: ${failure}`;
-  return lag_commits === 0 ? `${mode}, up to date` : `${mode}, behind ${(lag_ms / 1000).toFixed(1)} s`;
 }
 
 function formatSnapshot({ state, failure, newest }: JournalAnswer["snapshot"]): string {
@@ -50,8 +47,22 @@ function formatSnapshot({ state, failure, newest }: JournalAnswer["snapshot"]): 
 }
 
 function rebuildable({ rebuildable, missing_commits }: JournalAnswer): string {
+  if (rebuildable === null) return "not known yet";
   if (missing_commits > 0) return `${rebuildable ? "yes" : "no"}, ${missing_commits} commits are on no node`;
   return rebuildable ? "yes" : "no";
+}
+
+function numberOf(count: number | null): string {
+  return count === null ? "-" : String(count);
+}
+
+export async function acceptRebuild(admin: AdminClient): Promise<Output> {
+  const before = await admin.get(API_PATHS.rebuild, rebuildSchema);
+  const answer = await admin.post(API_PATHS.rebuild, rebuildSchema, {});
+  const text = before.orphans_held
+    ? "What the rebuild could not see is given up; orphans are collected again.\n"
+    : "There is nothing to accept.\n";
+  return { json: answer, text };
 }
 
 export async function makeSnapshot(admin: AdminClient): Promise<Output> {

@@ -10,7 +10,7 @@ import {
   workersSchema,
 } from "../admin/api-types.ts";
 import type { AdminClient } from "./admin-client.ts";
-import { formatJournal } from "./catalog-commands.ts";
+import { formatJournal } from "./journal-text.ts";
 import { formatBytes, formatFields, formatTable } from "./text.ts";
 
 /** An answer as the server gave it, and as people read it. */

@@ -1,12 +1,12 @@
 /** The `bulkhead` command: what can be typed, and who does it. */
 import { Command, CommanderError } from "commander";
+import { type Clock, keepAlive } from "../shared/clock.ts";
 import { type AdminAccess, AdminClient } from "./admin-client.ts";
-import { makeSnapshot, showCatalog, verifyCatalog } from "./catalog-commands.ts";
+import { acceptRebuild, makeSnapshot, showCatalog, verifyCatalog } from "./catalog-commands.ts";
 import { locateObject, type Output, showDomains, showNodes, showStatus } from "./commands.ts";
 import { CliError, EXIT, type ExitCode } from "./errors.ts";
 import { showScrub } from "./scrub-command.ts";
 import { formatJson } from "./text.ts";
-import { type Clock, keepAlive } from "../shared/clock.ts";
 
 /** What is known of a configuration; the command line does not read one itself. */
 export type ConfigReport =
@@ -121,12 +121,16 @@ function buildProgram(dependencies: CliDependencies, finish: (code: ExitCode) =>
   asking(program.command("nodes").description("the storage nodes"), showNodes);
   asking(program.command("domains").description("the fault domains"), showDomains);
   asking(catalog.command("status").description("how the catalog's journal on the nodes is"), showCatalog);
+  asking(
+    catalog.command("accept").description("give up what a rebuild could not see: orphans are collected again"),
+    acceptRebuild,
+  );
   asking(catalog.command("snapshot").description("write a snapshot of the catalog to the nodes now"), makeSnapshot);
   asking(
     catalog.command("verify").description("compare the catalog with its journal and with the nodes, while it is used"),
     async (admin) => {
       using _waiting = keepAlive();
-      return verifyCatalog(admin, { clock: dependencies.clock, tell: dependencies.stderr });
+      return await verifyCatalog(admin, { clock: dependencies.clock, tell: dependencies.stderr });
     },
   );
   const scrub = asking(

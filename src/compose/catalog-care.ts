@@ -4,7 +4,7 @@ import { DurableChanges } from "../catalog/journal/durable-changes.ts";
 import { ChangeFeed } from "../catalog/journal/feed.ts";
 import type { Journal } from "../catalog/journal/journal.ts";
 import type { JournalCluster } from "../catalog/journal/journal-nodes.ts";
-import { Verifier } from "../catalog/journal/verify.ts";
+import { Verifier, type VerifierDeps } from "../catalog/journal/verify.ts";
 import type { KvStore } from "../catalog/kv.ts";
 import type { CatalogConfig } from "../config/config.ts";
 import type { Logger } from "../observability/logger.ts";
@@ -28,13 +28,14 @@ export function careForCatalog(deps: {
   readonly catalog: Catalog;
   readonly cluster: JournalCluster;
   readonly journal: Journal;
+  readonly compareNode: NonNullable<VerifierDeps["compareNode"]>;
   readonly wakeJournal: () => void;
   readonly metrics: Metrics;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
 }): CatalogCare {
-  const { config, store: kv, catalog, cluster, journal, wakeJournal, clock, random, logger } = deps;
+  const { config, store: kv, catalog, cluster, journal, compareNode, wakeJournal, clock, random, logger } = deps;
   const changes = new DurableChanges({ kv, cluster, journal });
   const scratch = scratchStore(config, random);
   deps.metrics.watchJournal(() => {
@@ -43,9 +44,9 @@ export function careForCatalog(deps: {
     return {
       ...status,
       ...(madeAtMs === undefined ? {} : { snapshotAgeMs: Math.max(0, clock.nowMs() - madeAtMs) }),
-      domains: status.domains.map(({ domain, through }) => {
-        return { domain, lagCommits: Math.max(0, status.durableVersion - through) };
-      }),
+      domains: status.domains.flatMap(({ domain, through }) =>
+        through === undefined ? [] : [{ domain, lagCommits: Math.max(0, status.durableVersion - through) }],
+      ),
     };
   });
   return {
@@ -56,6 +57,6 @@ export function careForCatalog(deps: {
     },
     changes,
     feed: new ChangeFeed({ catalog, changes }),
-    verifier: new Verifier({ kv, cluster, journal, changes, scratch, clock, logger }),
+    verifier: new Verifier({ kv, cluster, journal, changes, scratch, compareNode, clock, logger }),
   };
 }

@@ -82,9 +82,9 @@ export async function catchUpWithNodes(
   deps: { readonly clusterId: Id; readonly clock: Clock; readonly logger: Logger },
 ): Promise<Holdings> {
   const holdings = new Holdings();
-  const { records } = (await loadTopology(kv)) ?? { records: new Map() };
+  const records = (await loadTopology(kv))?.records;
   const nodes = [...handles].map(([uuid, { node }]): JournalNode => {
-    const { name, domain } = records.get(uuid) ?? { name: node.name, domain: "" };
+    const { name, domain } = records?.get(uuid) ?? { name: node.name, domain: "" };
     const answers = { takesWrites: () => false, servesReads: () => true, lost: () => false };
     return { uuid, name, domain, node, active: true, ...answers };
   });

@@ -11,11 +11,11 @@ import { Membership } from "../cluster/membership.ts";
 import type { NodeRecord } from "../cluster/topology-records.ts";
 import { applyConfiguration, loadTopology } from "../cluster/topology-store.ts";
 import type { CatalogConfig, Config, Secrets } from "../config/config.ts";
+import type { VolumeUsage } from "../nodes/volume/compactor.ts";
 import type { ObjectService, Principal } from "../objects/api.ts";
 import { createObjectService } from "../objects/object-service.ts";
 import type { Loggers } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
-import type { VolumeUsage } from "../nodes/volume/compactor.ts";
 import { createHasher } from "../placement/hasher.ts";
 import { createPlacement } from "../placement/placement.ts";
 import { createBlobStore } from "../replication/blob-store.ts";
@@ -200,6 +200,7 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
     catalog,
     cluster: journaled,
     journal,
+    compareNode: (uuid, signal) => scrubbing.compare(uuid, signal),
     wakeJournal: () => keepJournal.wake(),
     metrics,
     clock,

@@ -11,7 +11,8 @@ export interface JournalGauges {
   readonly bytes: number;
   /** Undefined while it is not known, or there is none. */
   readonly snapshotAgeMs?: number;
-  readonly rebuildable: boolean;
+  /** Undefined while it is not known. */
+  readonly rebuildable?: boolean;
   readonly missingCommits: number;
   readonly domains: readonly { readonly domain: string; readonly lagCommits: number }[];
 }
@@ -80,7 +81,7 @@ function watch(registry: Registry, readNow: () => JournalGauges): void {
   gauge(
     "bulkhead_journal_rebuildable",
     "1 while the nodes hold all that a rebuild of the catalog takes, else 0",
-    ({ rebuildable }) => (rebuildable ? 1 : 0),
+    ({ rebuildable }) => (rebuildable === undefined ? undefined : Number(rebuildable)),
   );
   gauge(
     "bulkhead_journal_missing_commits",

@@ -5,8 +5,8 @@ import { cutNodes } from "../power/node-cuts.ts";
 import { LIVES, powerLoss, told } from "../power/power-loss.ts";
 import { runSeed } from "../support/seeded.ts";
 
-const SHARE = 0.15;
-const NODE_ROUNDS = 200;
+const SHARE = 0.1;
+const NODE_ROUNDS = 120;
 
 for (const nodes of [2, 3]) {
   test(`power cuts in a run of more than 1,000 operations over ${nodes} nodes lose nothing and bring nothing back`, async (t) => {

@@ -3,11 +3,11 @@ import assert from "node:assert/strict";
 import { rename, rm, statfs, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { CreateBucketCommand } from "@aws-sdk/client-s3";
+import { BUCKET, createBucket, loadAndKill, verify } from "../support/drill.ts";
 import { temporaryFolder } from "../support/files.ts";
-import { type Gateway, startGateway } from "../support/gateway.ts";
+import { startGateway } from "../support/gateway.ts";
 import { Ledger } from "../support/ledger.ts";
-import { runLoad, verifyAll } from "../support/load.ts";
+import { runLoad } from "../support/load.ts";
 import { rebuildCatalog, runRebuild } from "../support/rebuild.ts";
 import { strictClientOf } from "../support/s3-client.ts";
 import { runSeed } from "../support/seeded.ts";
@@ -15,11 +15,9 @@ import { MIB } from "../support/sizes.ts";
 import { smallDisk } from "../support/small-disk.ts";
 
 const ROUNDS = 6;
-const OPERATIONS = 300;
-const MIX = { put: 10, get: 2, delete: 4, multipart: 3 } as const;
 const SMALL_DISK_MIB = 96;
 /** A little more than what the catalog keeps free. */
-const BYTES_LEFT = 66 * MIB;
+const BYTES_LEFT = 64.5 * MIB;
 
 /** Two domains with an embedded node each, outside the data folder. */
 function configOf(folder: string, catalog: object = {}): object {
@@ -36,46 +34,6 @@ function configOf(folder: string, catalog: object = {}): object {
       })),
     },
   };
-}
-
-interface Load {
-  readonly gateway: Gateway;
-  readonly ledger: Ledger;
-  readonly seed: number;
-}
-
-const BUCKET = "drill";
-
-async function createBucket(gateway: Gateway): Promise<void> {
-  using client = strictClientOf(gateway);
-  await client.send(new CreateBucketCommand({ Bucket: BUCKET }));
-}
-
-/** Runs a load and kills the gateway in the middle of it. @returns acknowledged operations */
-async function loadAndKill({ gateway, ledger, seed }: Load, operations = OPERATIONS): Promise<number> {
-  using client = strictClientOf(gateway);
-  let kill: Promise<void> | undefined;
-  const acknowledged = await runLoad({
-    client,
-    bucket: BUCKET,
-    ledger,
-    seed,
-    writers: 12,
-    keysPerWriter: 10,
-    mix: MIX,
-    operations: Number.MAX_SAFE_INTEGER,
-    mayFail: () => kill !== undefined,
-    onProgress: (count) => {
-      if (count >= operations) kill ??= gateway.kill9();
-    },
-  });
-  await kill;
-  return acknowledged;
-}
-
-async function verify(gateway: Gateway, ledger: Ledger): Promise<number> {
-  using client = strictClientOf(gateway);
-  return verifyAll({ client, bucket: BUCKET, ledger });
 }
 
 describe("the catalog is lost, over two embedded nodes", () => {

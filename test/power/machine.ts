@@ -5,14 +5,14 @@
 
 import { endOtherSessions, openCatalog } from "../../src/catalog/catalog.ts";
 import { Holdings } from "../../src/catalog/journal/holdings.ts";
-import { Journal, type JournalSettings } from "../../src/catalog/journal/journal.ts";
+import { Journal } from "../../src/catalog/journal/journal.ts";
 import type { JournalNode } from "../../src/catalog/journal/journal-nodes.ts";
 import { JournalReader } from "../../src/catalog/journal/journal-reader.ts";
 import { JournaledKv } from "../../src/catalog/journal/journaled-kv.ts";
 import { replay } from "../../src/catalog/journal/replay.ts";
 import type { KvStore } from "../../src/catalog/kv.ts";
 import { memoryKv } from "../../src/catalog/memory/memory-kv.ts";
-import { applyConfiguration, type ConfiguredTopology } from "../../src/cluster/topology-store.ts";
+import { applyConfiguration } from "../../src/cluster/topology-store.ts";
 import { journalCluster } from "../../src/compose/journal.ts";
 import type { StorageNode } from "../../src/nodes/storage-node.ts";
 import { openVolumeNode } from "../../src/nodes/volume/open-volume-node.ts";
@@ -27,41 +27,22 @@ import { type GatewayProcess, startProcess } from "../support/gateway-process.ts
 import { ManualClock } from "../support/manual-clock.ts";
 import { ObjectClient } from "../support/object-client.ts";
 import { StaticMembers } from "../support/static-members.ts";
-import { domainOf, policyOf, quickHasher } from "../unit/placement/topologies.ts";
+import { quickHasher } from "../unit/placement/topologies.ts";
 import { Disk } from "./disk.ts";
+import {
+  GRACE_MS,
+  JOURNAL,
+  nodeName,
+  SEGMENT_BYTES,
+  topologyOf,
+  VOLUME_LIMITS,
+  WRITE_LIMITS,
+} from "./machine-settings.ts";
 import type { DiskEvent, DiskImage } from "./platter.ts";
 import { PoweredNode } from "./powered-node.ts";
 import { seedOf } from "./seed-of.ts";
 
-const KIB = 1024;
 const NEVER = new AbortController().signal;
-/** Longer objects are several blobs. */
-const SEGMENT_BYTES = 384 * KIB;
-const WRITE_LIMITS = { bufferBytes: 128 * KIB, lagTimeoutMs: 1_000, stragglerTimeoutMs: 60_000 };
-const GRACE_MS = 300;
-/** Small, so that a short run fills, seals and compacts volumes. */
-const VOLUME_LIMITS = {
-  volumeBytes: 1024 * KIB,
-  prepareStepBytes: 64 * KIB,
-  preparedBytesMin: 64 * KIB,
-  deleteReserveBytes: 32 * KIB,
-  freeReserveBytes: 0,
-  syncEveryBytes: 128 * KIB,
-  checkpointEntries: 40,
-  checkpointDelayMs: 200,
-  openFilesMax: 3,
-  compactionIntervalMs: 500,
-  compactionOpenDeadBytesMin: 128 * KIB,
-  compactionBytesPerSecond: 0,
-} as const;
-const JOURNAL: JournalSettings = {
-  sync: true,
-  collectMs: 500,
-  timeoutMs: 10_000,
-  // The run makes snapshots when it wants them.
-  snapshotIntervalMs: 1e12,
-  snapshotBytes: 1e12,
-};
 /** What has not ended after so many turns of the event loop never will. */
 const TURNS_MAX = 100_000;
 /** The old one of two snapshots goes after the second; a blob that dies is taken away the round after. */
@@ -103,8 +84,6 @@ interface Box {
 export class Machine {
   readonly clock = new ManualClock();
   readonly client = new ObjectClient(() => this.process.service);
-  /** What went wrong beside the requests. */
-  readonly failures: unknown[] = [];
   readonly #options: MachineOptions;
   readonly #random: Random;
   readonly #boxes: Box[] = [];
@@ -174,7 +153,8 @@ export class Machine {
     if (this.#clusterId === undefined) await this.#openNodes(catalog.clusterId);
     this.#clusterId = catalog.clusterId;
     await endOtherSessions(catalog);
-    const { topology } = await applyConfiguration(catalog, this.#topology(), ids);
+    const configured = topologyOf(this.#options.images.length, this.#options.faults?.quorum);
+    const { topology } = await applyConfiguration(catalog, configured, ids);
     for (const { uuid, name } of topology.nodes) this.#nodes.set(uuid, this.#around(this.#boxNamed(name)));
     const members = new StaticMembers({
       topology,
@@ -192,7 +172,8 @@ export class Machine {
       onDecided: () => {},
       onDamage: (reported) => {
         this.#damages++;
-        reported.catch((error: unknown) => this.failures.push(error));
+        // The next read finds it again.
+        reported.catch(() => {});
       },
     });
     for (const number of this.#options.lost ?? []) members.setState(this.#uuidOf(number), "replaced");
@@ -304,7 +285,7 @@ export class Machine {
 
   async #openNode(number: number, image: DiskImage, clusterId: Id): Promise<Box> {
     const { onEvent, turnsMax, faults, seed } = this.#options;
-    const name = `d${number}-0`;
+    const name = nodeName(number);
     const random = seededRandom(seedOf(seed, number));
     const disk = new Disk(image, {
       random,
@@ -336,25 +317,6 @@ export class Machine {
     for (const node of nodes) await holdings.refresh(node);
     const { kv } = await replay(new JournalReader({ clusterId, holdings, nodes }), async () => memoryKv());
     return kv;
-  }
-
-  #topology(): ConfiguredTopology {
-    const { images, faults } = this.#options;
-    const count = images.length;
-    return {
-      domains: images.map((_, number) => domainOf(`d${number}`)),
-      nodes: images.map((_, number) => ({
-        name: `d${number}-0`,
-        domain: `d${number}`,
-        weight: 100,
-        acceptsWrites: true,
-        physicalStorageId: `disk ${number}`,
-        host: `host ${number}`,
-        diskType: "unknown",
-      })),
-      virtualNodesPerNode: 8,
-      replication: policyOf(count, faults?.quorum === undefined ? {} : { quorum: faults.quorum }),
-    };
   }
 
   #around({ powered }: Box): StorageNode {

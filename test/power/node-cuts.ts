@@ -1,10 +1,11 @@
 /**
  * Cuts the power of one node while the gateway and the other nodes go on, round after round over one store: at the
  * first step of the disks in the first round, at the second in the second, and so on. At the end of a round the node is
- * back with what its disk kept, everything is looked at, and now and then the catalog and another node's disk are lost.
+ * back with what its disk kept, everything is looked at, and now and then the catalog is lost, also with a node's disk.
  */
 
 import { ObjectError, type ObjectErrorCode } from "../../src/objects/api.ts";
+import { loadChecksums } from "../../src/shared/checksums.ts";
 import { seededRandom } from "../../src/shared/random.ts";
 import { Client } from "./client.ts";
 import { problemsAfter, type Violation } from "./cuts.ts";
@@ -19,7 +20,7 @@ const TURNS_MAX = 3;
 const OPERATIONS_PER_ROUND = 15;
 /** Rounds after which the step of the cut begins at the first again: no round has more steps. */
 const STEPS_PER_ROUND = 100;
-/** A round after which all background work is done, the catalog lost and a node's disk with it. */
+/** A round after which the catalog is lost, and then, when all background work is done, a node's disk with it. */
 const DISASTER_EVERY = 5;
 const VIOLATIONS_MAX = 5;
 /** What a client may be told while a node is away. */
@@ -43,6 +44,7 @@ export interface NodeCutReport {
 }
 
 export async function cutNodes(options: NodeCutOptions): Promise<NodeCutReport> {
+  await loadChecksums();
   const store = new Store(options);
   await store.open();
   const violations: Violation[] = [];
@@ -160,18 +162,22 @@ class Store {
     await Promise.all([...clients, background()]);
   }
 
-  /** All is repaired; then the catalog is lost, and the disk of one node. */
+  /** The catalog is lost as things are; and once all is repaired, with the disk of a node. */
   async #disaster(round: number): Promise<string[]> {
     const { machine } = this;
     const { seed, faults } = this.#options;
     this.counts.disasters++;
-    await machine.drive(machine.tidyUp());
     const random = seededRandom(seedOf(seed, round, 4));
-    const images = this.#platters.map((platter) => platter.survivors(random));
-    const lost = Math.floor(random.float() * images.length);
-    const cut = { images, lost, goesOn: false, seed: seedOf(seed, round), clusterId: machine.clusterId, faults };
-    const problems = await problemsAfter(cut, { certain: this.#state, underWay: [] });
-    return problems.map((problem) => `with the catalog and the disk of node ${lost} lost: ${problem}`);
+    const problemsWithout = async (lost: number | undefined): Promise<string[]> => {
+      const images = this.#platters.map((platter) => platter.survivors(random));
+      const cut = { images, lost, goesOn: false, seed: seedOf(seed, round), clusterId: machine.clusterId, faults };
+      const problems = await problemsAfter(cut, { certain: this.#state, underWay: [] });
+      const what = lost === undefined ? "" : ` and the disk of node ${lost}`;
+      return problems.map((problem) => `with the catalog${what} lost: ${problem}`);
+    };
+    const problems = await problemsWithout(undefined);
+    await machine.drive(machine.tidyUp());
+    return [...problems, ...(await problemsWithout(Math.floor(random.float() * this.#platters.length)))];
   }
 }
 

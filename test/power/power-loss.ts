@@ -1,9 +1,10 @@
 /** The recorded run whose power is cut, as the tests and `npm run power-loss` share it. */
 
+import { crc32c } from "../../src/shared/crc32c.ts";
 import { seededRandom } from "../../src/shared/random.ts";
 import { type CutReport, cutLife, type Loss, type Violation } from "./cuts.ts";
 import type { Mutant } from "./mutants.ts";
-import { type LifePlan, RunError, record } from "./recording.ts";
+import { type Life, type LifePlan, RunError, record } from "./recording.ts";
 import { seedOf } from "./seed-of.ts";
 
 /** Without snapshots, so long that the segments of its journal are merged; then with snapshots, and ends of both kinds. */
@@ -46,6 +47,8 @@ export interface LifeSummary extends CutReport {
 export interface PowerLossReport extends CutReport {
   readonly steps: number;
   readonly acknowledged: number;
+  /** Of all steps: the same run has the same. */
+  readonly checksum: number;
 }
 
 /** Steps after which what is left goes on for a while, once in so many. */
@@ -58,7 +61,7 @@ export async function powerLoss(options: PowerLossOptions): Promise<PowerLossRep
   // A mutant is to be found by the power cuts alone, where it can be.
   const losses = mutant === undefined || mutant.losesDisks === true ? BOTH : BOTH.slice(0, 1);
   const violations: Violation[] = [];
-  let [cuts, steps, acknowledged] = [0, 0, 0];
+  let [cuts, steps, acknowledged, checksum] = [0, 0, 0, 0];
   const faults = mutant === undefined ? {} : { faults: mutant.faults };
   const turnsMax = mutant?.turnsMax === undefined ? {} : { turnsMax: mutant.turnsMax };
   try {
@@ -73,6 +76,7 @@ export async function powerLoss(options: PowerLossOptions): Promise<PowerLossRep
         goesOnAt: (step) => mutant === undefined && step % GOES_ON_EVERY === 0,
         ...faults,
       });
+      checksum = checksumOf(life, checksum);
       cuts += report.cuts;
       steps += life.steps.length;
       acknowledged += life.acknowledged;
@@ -91,7 +95,16 @@ export async function powerLoss(options: PowerLossOptions): Promise<PowerLossRep
     if (!(error instanceof RunError)) throw error;
     violations.push({ life: error.life, step: 0, what: "the run itself", problems: [String(error)] });
   }
-  return { cuts, steps, acknowledged, violations };
+  return { cuts, steps, acknowledged, checksum, violations };
+}
+
+function checksumOf({ steps }: Life, before: number): number {
+  let checksum = before;
+  for (const { node, event } of steps) {
+    checksum = crc32c(Buffer.from(`${node} ${event.kind}`), checksum);
+    if (event.kind === "write") checksum = crc32c(event.bytes, checksum);
+  }
+  return checksum;
 }
 
 /** One line for each, with what it takes to see it again. */

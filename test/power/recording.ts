@@ -2,7 +2,7 @@
  * Runs a machine through several lives, each of which begins with what a power cut or an orderly stop left of the one
  * before, and records every step of its disks beside what its clients did.
  */
-
+import { loadChecksums } from "../../src/shared/checksums.ts";
 import type { Id } from "../../src/shared/ids.ts";
 import { type Random, seededRandom } from "../../src/shared/random.ts";
 import { Client, SHARED_BUCKET } from "./client.ts";
@@ -65,6 +65,8 @@ const NOTHING: Expectation = { certain: new Map(), underWay: [] };
 
 /** @throws RunError */
 export async function* record(options: RecordOptions): AsyncGenerator<Life, void, undefined> {
+  // Loaded in its own time, once; a run that waited for it would be another one.
+  await loadChecksums();
   let images: readonly DiskImage[] = Array.from({ length: options.nodes }, () => EMPTY_DISK);
   let before = NOTHING;
   let clusterId: Id | undefined;
@@ -171,7 +173,11 @@ async function work(machine: Machine, { life, seed, plan, history, sight, jobs, 
 async function withSharedBucket(machine: Machine, history: History, sight: Sight, step: () => number): Promise<Sight> {
   const fact = `bucket ${SHARED_BUCKET}`;
   if (sight.state.has(fact)) return sight;
-  const operation = history.begin({ what: "creating it", startedAt: step(), effects: new Map([[fact, "there"]]) });
+  const operation = history.begin({
+    what: `creating ${SHARED_BUCKET}`,
+    startedAt: step(),
+    effects: new Map([[fact, "there"]]),
+  });
   await machine.drive(machine.client.createBucket(SHARED_BUCKET));
   operation.acknowledgedAt = step();
   return { ...sight, state: new Map([...sight.state, [fact, "there"]]) };

@@ -2,12 +2,26 @@
  * What the clients of the simulation ask of a gateway, and what each answer says of the keys that it is about. A
  * version is known by a name in its metadata, its bytes by its ETag.
  */
-import { hash } from "node:crypto";
-import { type ObjectAttributes, ObjectError, type ObjectInfo, type ObjectService } from "../../src/objects/api.ts";
+import { ObjectError, type ObjectInfo, type ObjectService } from "../../src/objects/api.ts";
 import { commonPrefixOf } from "../../src/objects/list-objects.ts";
+import {
+  type Attempt,
+  absent,
+  bucketFinding,
+  ClientGoneError,
+  failedCondition,
+  type KnownCondition,
+  keysOf,
+  md5,
+  named,
+  nameIn,
+  PART_FAILURES,
+  present,
+  split,
+} from "./attempt.ts";
 import type { Finding, History, OpenCall } from "./history.ts";
 import { ABSENT, type Need, type Way } from "./linearizability.ts";
-import { type Body, type Condition, type Op, STABLE, STABLE_KEYS, VOLATILE, VOLATILE_KEYS } from "./plan.ts";
+import { type Body, type Condition, type Op, STABLE } from "./plan.ts";
 import type { Scheduler } from "./scheduler.ts";
 
 const PRINCIPAL = { id: "root", displayName: "root" };
@@ -514,82 +528,4 @@ export class Clients {
       this.#deps.scheduler.after(ms, resolve);
     });
   }
-}
-
-interface Attempt {
-  readonly op: Op["op"];
-  readonly label: string;
-  readonly run: (call: OpenCall) => Promise<readonly Finding[]>;
-  /** What success says, beside what `run` found. */
-  readonly findings: () => readonly Finding[];
-  /** What may have happened when no answer came. */
-  readonly maybe: readonly Finding[];
-  /** What a failure says; `undefined` for one that there cannot be. */
-  readonly failure: (error: ObjectError) => readonly Finding[] | undefined;
-}
-
-interface KnownCondition {
-  readonly header: { readonly ifMatch?: string; readonly ifNoneMatch?: "*" };
-  readonly need: Need;
-  readonly text: string;
-}
-
-class ClientGoneError extends Error {}
-
-/** Failures of any write; nothing was changed. */
-const REFUSALS: ReadonlySet<string> = new Set([
-  "not-enough-copies",
-  "insufficient-storage",
-  "conflict",
-  "incomplete-body",
-]);
-
-const PART_FAILURES: ReadonlySet<string> = new Set([
-  ...REFUSALS,
-  "no-such-upload",
-  "no-such-key",
-  "invalid-range",
-  "precondition-failed",
-]);
-
-function failedCondition(error: ObjectError, path: string, { header, need }: KnownCondition): Finding[] | undefined {
-  if (REFUSALS.has(error.code)) return [];
-  if (error.code === "no-such-key" && need.is === "etag") return absent(path);
-  if (error.code !== "precondition-failed") return undefined;
-  if (header.ifNoneMatch !== undefined) return [{ path, ways: [{ need: { is: "present" } }] }];
-  return need.is === "etag" ? [{ path, ways: [{ need: { is: "another etag", etag: need.etag } }] }] : undefined;
-}
-
-function absent(path: string): Finding[] {
-  return [{ path, ways: [{ need: { is: "absent" } }] }];
-}
-
-/** That a bucket was there. Of the one that always is nothing needs to be said. */
-function present(path: string): Finding[] {
-  return bucketFinding(split(path).bucket, { is: "present" });
-}
-
-function bucketFinding(bucket: string, need: Need): Finding[] {
-  return bucket === VOLATILE ? [{ path: bucket, ways: [{ need }] }] : [];
-}
-
-export function keysOf(bucket: string): readonly string[] {
-  return bucket === STABLE ? STABLE_KEYS : VOLATILE_KEYS;
-}
-
-function split(path: string): { bucket: string; key: string } {
-  const at = path.indexOf("/");
-  return { bucket: path.slice(0, at), key: path.slice(at + 1) };
-}
-
-function named(version: string): ObjectAttributes {
-  return { headers: [], metadata: [["name", version]], storageClass: "STANDARD" };
-}
-
-function nameIn(object: ObjectInfo): string {
-  return object.metadata[0]?.[1] ?? "nameless";
-}
-
-function md5(bytes: Uint8Array): string {
-  return hash("md5", bytes, "hex");
 }

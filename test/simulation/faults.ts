@@ -9,6 +9,12 @@ import type { Machine } from "./machine.ts";
 import type { FaultStep } from "./plan.ts";
 import type { World } from "./world.ts";
 
+/**
+ * Within this a node that is off is known to be off. One whose disk was changed behind the gateways' backs takes writes
+ * until its identity is looked for again, and with a degraded write that may be the only copy: not promised to be safe.
+ */
+const NOTICED_MS = 8_000;
+
 type Faults = {
   readonly [Name in FaultStep["fault"]]: (world: World, step: FaultStep & { fault: Name }) => Promise<void> | void;
 };
@@ -67,7 +73,7 @@ const FAULTS: Faults = {
     machine.losePower();
     machine.wipe();
     world.trace.add(`${machine.name} has an empty disk`);
-    world.scheduler.after(forMs, () => machine.on());
+    world.scheduler.after(Math.max(forMs, NOTICED_MS), () => machine.on());
   },
 
   snapshot(world, { node }) {

@@ -150,7 +150,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "orphans-not-collected",
     what: "what dead processes left on nodes stays (I3)",
-    operationsMax: 5_000,
+    operationsMax: 10_000,
     mutation: {
       orphanCatalog: ({ catalog }) => ({
         ...catalog,

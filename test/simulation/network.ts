@@ -61,6 +61,8 @@ export interface NetworkDeps {
   readonly chance: Chance;
   readonly trace: Trace;
   readonly conditions: () => NetworkConditions;
+  /** How to end the calls whose callers died: they keep what Node.js keeps for a caller that waits. */
+  readonly abandoned: Set<() => void>;
 }
 
 interface Call<T> {
@@ -207,7 +209,7 @@ export class Link implements StorageNode {
   }
 
   #call<T>({ what, signal, execute }: Call<T>): Promise<T> {
-    const { scheduler, chance, trace, conditions } = this.#net;
+    const { scheduler, chance, trace, conditions, abandoned } = this.#net;
     const life = this.#life;
     const machine = this.#machine;
     const wholeName = `${this.#from} > ${this.name} ${what}`;
@@ -218,9 +220,12 @@ export class Link implements StorageNode {
         return;
       }
       let over = false;
+      const abandon = (): void => reject(unreachable());
+      abandoned.add(abandon);
       const settle = (end: () => void): void => {
         if (over || life.ended) return;
         over = true;
+        abandoned.delete(abandon);
         signal?.removeEventListener("abort", onAbort);
         end();
       };

@@ -115,9 +115,10 @@ export class Oracle {
         const { key } = slot.location;
         const lost = at === machine && keys.has(key);
         if (lost) recorded.add(key);
-        if (!isReadable(slot) || slot.state === "unverified" || at === undefined || at.destroyed.has(key)) continue;
+        if (at === undefined || at.destroyed.has(key)) continue;
+        // One that is on record as bad may be the last good one: a flipped bit on the way was taken for its own.
         if (lost) claim.lost++;
-        else claim.kept++;
+        else if (isReadable(slot) && slot.state !== "unverified") claim.kept++;
       }
       claims.set(blob.blobId, claim);
       if (claim.lost > 0 && claim.kept === 0) return false;

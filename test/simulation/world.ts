@@ -4,21 +4,17 @@
  */
 
 import { SessionEndedError } from "../../src/catalog/catalog.ts";
-import { ContentGoneError } from "../../src/catalog/contents.ts";
 import { CatalogError } from "../../src/catalog/kv.ts";
 import { memoryKv } from "../../src/catalog/memory/memory-kv.ts";
-import type { ConfiguredTopology } from "../../src/cluster/topology-store.ts";
 import type { MemoryStore } from "../../src/nodes/memory/memory-node.ts";
-import { NodeError } from "../../src/nodes/storage-node.ts";
-import type { Logger } from "../../src/observability/logger.ts";
 import { BlobUnavailableError } from "../../src/replication/read/blob-reader.ts";
-import { SlotContentionError } from "../../src/replication/slot-ledger.ts";
 import type { Checksums } from "../../src/shared/checksums.ts";
 import type { Id } from "../../src/shared/ids.ts";
 import { audit } from "../support/catalog-audit.ts";
-import { domainOf, standbyDomain } from "../unit/placement/topologies.ts";
+import { keysOf } from "./attempt.ts";
 import { type Chance, chance, processRandom, seedOf } from "./chance.ts";
-import { Clients, keysOf } from "./client.ts";
+import { Clients } from "./client.ts";
+import { describe, isExpected, machineNames, topologyOf, watchingLogger } from "./cluster.ts";
 import { GRACE_MS, type Mutation, type SimGateway, startGateway } from "./gateway.ts";
 import { History } from "./history.ts";
 import { Machine } from "./machine.ts";
@@ -33,7 +29,6 @@ import { Trace } from "./trace.ts";
 const OPERATION_MS_MAX = 300_000;
 /** Before a start that failed is tried again. */
 const START_AGAIN_MS = 200;
-const VIRTUAL_NODES = 16;
 
 export interface WorldOptions {
   readonly config: CaseConfig;
@@ -71,6 +66,7 @@ export class World {
   readonly #uuids = new Map<string, Id>();
   readonly #machinesByUuid = new Map<Id, Machine>();
   readonly #deletions = new Map<string, { readonly atMs: number; readonly by: string }>();
+  readonly #abandoned = new Set<() => void>();
   readonly #networkChance: Chance;
   readonly #storeChance: Chance;
   readonly #queues: (() => Promise<void>)[][];
@@ -262,7 +258,7 @@ export class World {
         },
         process,
       ),
-      topology: this.#topology(),
+      topology: topologyOf(config, this.machines),
       driver: (nodeName, clusterId) => {
         const machine = this.machines.find((each) => each.name === nodeName);
         if (machine === undefined) throw new Error(`there is no machine ${nodeName}`);
@@ -272,11 +268,15 @@ export class World {
           chance: this.#networkChance,
           trace: this.trace,
           conditions: () => (this.calm ? CALM_NETWORK : config.network),
+          abandoned: this.#abandoned,
         };
         return new Link(net, machine, process);
       },
       checksums,
-      logger: this.#logger(name),
+      logger: watchingLogger((error, message) => {
+        this.trace.add(`${name} logs: ${message}${error instanceof Error ? `: ${error.message}` : ""}`);
+        if (error !== undefined && !isExpected(error)) this.violation(`${name} logs "${message}": ${describe(error)}`);
+      }),
       skewMs,
       ends,
       mutation,
@@ -315,6 +315,13 @@ export class World {
     );
   }
 
+  /** Ends everything, after which nothing of the world is kept. */
+  close(): void {
+    for (const place of this.#places.keys()) this.kill(place);
+    for (const end of this.#abandoned) end();
+    this.#abandoned.clear();
+  }
+
   /** Ends the processes of a place at once. @returns their sessions */
   kill(place: number): number[] {
     const at = this.#places[place];
@@ -346,43 +353,6 @@ export class World {
   isAlive(place: number): boolean {
     const at = this.#places[place];
     return at !== undefined && (at.serving.length > 0 || at.starting.size > 0);
-  }
-
-  #topology(): ConfiguredTopology {
-    const { domains, replicaCount, factor, quorum, degraded } = this.config;
-    return {
-      domains: [...Array.from({ length: domains }, (_, d) => domainOf(`d${d}`, { replicaCount })), standbyDomain],
-      nodes: this.machines.map(({ name, domain }) => ({
-        name,
-        domain,
-        weight: 100,
-        acceptsWrites: true,
-        physicalStorageId: name,
-        host: `host of ${name}`,
-        diskType: "unknown",
-      })),
-      virtualNodesPerNode: VIRTUAL_NODES,
-      replication: { factor, quorum, domainChoice: "hash", degradedWrite: degraded },
-    };
-  }
-
-  /** What a gateway may run into and log. Anything else is a bug in it. */
-  #logger(name: string): Logger {
-    const logger: Logger = {
-      trace() {},
-      debug() {},
-      info() {},
-      warn: (fields, message) => this.#checkLogged(name, fields["err"], message),
-      error: (fields, message) => this.#checkLogged(name, fields["err"], message),
-      fatal: (fields, message) => this.#checkLogged(name, fields["err"], message),
-      child: () => logger,
-    };
-    return logger;
-  }
-
-  #checkLogged(name: string, error: unknown, message: string): void {
-    this.trace.add(`${name} logs: ${message}${error instanceof Error ? `: ${error.message}` : ""}`);
-    if (error !== undefined && !isExpected(error)) this.violation(`${name} logs "${message}": ${describe(error)}`);
   }
 
   // --- Reads that found nothing ---------------------------------------------------------------------------------
@@ -461,31 +431,6 @@ export class World {
   get keys(): string[] {
     return [STABLE, VOLATILE].flatMap((bucket) => keysOf(bucket).map((key) => `${bucket}/${key}`));
   }
-}
-
-function machineNames({ domains, nodesPerDomain, standbyNodes }: CaseConfig): { name: string; domain: string }[] {
-  const names = Array.from({ length: domains }, (_, d) =>
-    Array.from({ length: nodesPerDomain }, (_, n) => ({ name: `d${d}-${n}`, domain: `d${d}` })),
-  ).flat();
-  return [...names, ...Array.from({ length: standbyNodes }, (_, n) => ({ name: `standby-${n}`, domain: "standby" }))];
-}
-
-const EXPECTED = [
-  CatalogError,
-  SessionEndedError,
-  NodeError,
-  SlotContentionError,
-  BlobUnavailableError,
-  ContentGoneError,
-] as const;
-
-function isExpected(error: unknown): boolean {
-  if (error instanceof AggregateError) return error.errors.every(isExpected);
-  return EXPECTED.some((kind) => error instanceof kind);
-}
-
-function describe(error: unknown): string {
-  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
 
 export function textOf(step: Op | Step): string {

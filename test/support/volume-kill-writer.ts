@@ -1,6 +1,6 @@
 /**
  * The process that test/faults/volume-kill.test.ts kills: workers that put and delete blobs on one volume node as fast
- * as they can.
+ * as they can, while it compacts.
  *
  *   node volume-kill-writer.ts FOLDER SEED
  *
@@ -24,7 +24,9 @@ const [folder, seed] = process.argv.slice(2);
 if (folder === undefined || seed === undefined) throw new Error("the folder or the seed is missing");
 const random = systemRandom();
 const choices = seeded(Number(seed));
-const node = await openNode(folder, { limits: { checkpointEntries: 200, checkpointDelayMs: 50 } });
+/** It compacts as often as it can, so that it is killed in the middle of that as well. */
+const compaction = { compactionIntervalMs: 20, compactionOpenDeadBytesMin: 64 * KIB };
+const node = await openNode(folder, { limits: { checkpointEntries: 200, checkpointDelayMs: 50, ...compaction } });
 await Promise.all(Array.from({ length: WORKERS }, () => work(node, choices)));
 
 async function work(on: StorageNode, { below, pick }: Seeded): Promise<never> {

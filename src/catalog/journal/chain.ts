@@ -37,7 +37,7 @@ export class Chain {
       .map((name) => ({ name, through: Math.min(name.through, ends.get(name.session) ?? 0) }))
       .filter(({ name, through }) => through >= name.from)
       .sort((a, b) => a.name.from - b.name.from);
-    this.#longest = Math.max(0, ...this.#stretches.map(({ name, through }) => through - name.from));
+    this.#longest = this.#stretches.reduce((most, { name, through }) => Math.max(most, through - name.from), 0);
   }
 
   /** The segments that hold this commit, those that reach furthest first. */
@@ -62,7 +62,7 @@ export class Chain {
 
   /** The last commit that any segment holds, wherever there are gaps; 0 where there is none. */
   get last(): number {
-    return Math.max(0, ...this.#stretches.map(({ through }) => through));
+    return this.#stretches.reduce((last, { through }) => Math.max(last, through), 0);
   }
 
   /** The first commits at which something is there again after a gap behind `reach`; undefined without a gap. */

@@ -94,9 +94,10 @@ export class DurableChanges {
   /** All changes after a commit, some at a time. */
   async *#runs(after: number, signal: AbortSignal | undefined): AsyncGenerator<Run, void, undefined> {
     let at = after;
-    if (this.#ahead !== undefined && this.#ahead.after <= at && at < this.#ahead.through) {
-      yield this.#ahead;
-      at = this.#ahead.through;
+    const ahead = this.#ahead;
+    if (ahead !== undefined && ahead.after <= at && at < ahead.through) {
+      yield ahead;
+      at = ahead.through;
     }
     this.#ahead = undefined;
     for (;;) {
@@ -109,9 +110,10 @@ export class DurableChanges {
       }
       const before = at;
       for await (const segment of this.#segments(at, signal)) {
-        this.#ahead = { after: at, through: segment.through, changes: segment.changes };
+        const run = { after: at, through: segment.through, changes: segment.changes };
         at = segment.through;
-        yield this.#ahead;
+        this.#ahead = run;
+        yield run;
       }
       if (at === before) throw this.#reasonWithout(at, kept);
     }

@@ -8,28 +8,18 @@ import type { Clock } from "../../shared/clock.ts";
 import { toError } from "../../shared/errors.ts";
 import type { Random } from "../../shared/random.ts";
 import type { KvStore } from "../kv.ts";
-import type { Gap } from "./chain.ts";
 import { lowestCursor } from "./cursors.ts";
 import { Holdings } from "./holdings.ts";
-import type { JournalCluster } from "./journal-nodes.ts";
+import type { HeldPiece, JournalCluster, JournalNode } from "./journal-nodes.ts";
+import type { JournalSettings } from "./journal-settings.ts";
+import type { JournalStatus, JournalSummary, SnapshotState } from "./journal-status.ts";
 import type { CommitJournal } from "./journaled-kv.ts";
 import { Keeper } from "./keeper.ts";
 import { PieceWriter } from "./piece-writer.ts";
 import { Shipper } from "./shipper.ts";
 import { Snapshotter } from "./snapshotter.ts";
 
-export interface JournalSettings {
-  /** Whether a commit is answered only when it is durable in the journal. */
-  readonly sync: boolean;
-  /** In `async`: how long commits are collected before they go, in milliseconds. */
-  readonly collectMs: number;
-  /** How long a commit waits for the journal, in milliseconds. */
-  readonly timeoutMs: number;
-  /** A snapshot is made when the last one is this old ... */
-  readonly snapshotIntervalMs: number;
-  /** ... or when the journal behind it has grown to this many bytes. */
-  readonly snapshotBytes: number;
-}
+export type { JournalSettings } from "./journal-settings.ts";
 
 export interface JournalDeps {
   /** The store itself. */
@@ -154,6 +144,11 @@ export class Journal implements CommitJournal, AsyncDisposable {
     }
   }
 
+  /** A copy of a piece was found to be damaged. */
+  replaceDamaged(holder: JournalNode, piece: HeldPiece): Promise<void> {
+    return this.#keeper.replaceDamaged(holder, piece);
+  }
+
   /** What is on the nodes stays there until the answer is disposed of. */
   hold(): Promise<Disposable> {
     return this.#keeper.hold();
@@ -195,47 +190,4 @@ export class Journal implements CommitJournal, AsyncDisposable {
     }
     await this.#shipper[Symbol.asyncDispose]();
   }
-}
-
-export interface DomainJournal {
-  readonly domain: string;
-  /** The last commit up to which its nodes have everything since the oldest snapshot that is kept. */
-  readonly through: number;
-}
-
-export type SnapshotState = "none" | "requested" | "making";
-
-export interface JournalSummary {
-  readonly mode: "sync" | "async";
-  /** The last commit that is durable in a quorum of domains. */
-  readonly durableVersion: number;
-  /** Age of the oldest commit that is not, in milliseconds. */
-  readonly lagMs: number;
-  /** Commits that are not. */
-  readonly lagCommits: number;
-  /** Why it cannot be written now. */
-  readonly failure?: string;
-}
-
-export interface JournalStatus extends JournalSummary {
-  /** Since the process started. */
-  readonly written: { readonly segments: number; readonly bytes: number; readonly failures: number };
-  readonly domains: readonly DomainJournal[];
-  /** On the nodes, each counted once. */
-  readonly segments: number;
-  /** Of all pieces on all nodes. */
-  readonly bytes: number;
-  /** The newest snapshot that a quorum of domains holds; when it was made, by the wall clock of who made it. */
-  readonly snapshot?: { readonly base: number; readonly madeAtMs?: number };
-  readonly snapshotState: SnapshotState;
-  /** Why the last one could not be made. */
-  readonly snapshotFailure?: string;
-  /** Whether the nodes hold all that a rebuild takes. */
-  readonly rebuildable: boolean;
-  /** Commits since the oldest snapshot that is kept which no node holds: the first of the gaps, in order. */
-  readonly gaps: readonly Gap[];
-  /** In all gaps. */
-  readonly missingCommits: number;
-  /** Nodes of which it is not known what they hold: until they are listed, gaps may be none. */
-  readonly unlisted: readonly string[];
 }

@@ -49,7 +49,7 @@ export class JournaledKv implements Kv {
   }
 
   async getMany(keys: readonly KvKey[]): Promise<(KvEntry | undefined)[]> {
-    const deletions = this.#deleting.size === 0 ? [] : keys.map((key) => this.#deleting.get(textOf(key)));
+    const deletions = this.#deleting.size === 0 ? [] : keys.flatMap((key) => this.#deleting.get(textOf(key)) ?? []);
     const entries = await this.#store.getMany(keys);
     await this.#journaled(entries, Promise.all(deletions));
     return entries;

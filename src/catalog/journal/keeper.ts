@@ -8,12 +8,12 @@ import type { Logger } from "../../observability/logger.ts";
 import type { Clock } from "../../shared/clock.ts";
 import type { KvChange } from "../kv.ts";
 import type { Holdings } from "./holdings.ts";
-import type { DomainJournal, JournalStatus } from "./journal.ts";
 import type { JournalName, SegmentName, SnapshotName } from "./journal-name.ts";
-import type { JournalCluster } from "./journal-nodes.ts";
+import { type HeldPiece, type JournalCluster, type JournalNode, readPiece } from "./journal-nodes.ts";
 import { identityOf, isSegment, JournalReader } from "./journal-reader.ts";
+import type { DomainJournal, JournalStatus } from "./journal-status.ts";
 import type { PieceWriter } from "./piece-writer.ts";
-import { decodeSnapshot, encodeSegment } from "./pieces.ts";
+import { BadPieceError, checkPiece, decodeSnapshot, encodeSegment } from "./pieces.ts";
 import { piecesOf, Retention } from "./retention.ts";
 import { SEGMENT_BYTES, type Shipper } from "./shipper.ts";
 
@@ -29,6 +29,8 @@ const DELETIONS = 32;
 const CURSOR_BYTES_MAX = 1024 * 1024 * 1024;
 /** Gaps that are told one by one. */
 const GAPS_MAX = 100;
+/** Copies of pieces read and checked in one run, by turns: a hundred in a quarter of an hour. */
+const CHECKS_PER_RUN = 1;
 /** A node is listed anew after this long: a put without an answer may have left a piece there. */
 const RELIST_MS = 3_600_000;
 
@@ -53,6 +55,7 @@ export class Keeper {
   readonly #listedAtMs = new Map<string, number>();
   /** The base of a snapshot that is being made. */
   making: number | undefined;
+  #checked = 0;
   #holds = 0;
   #removing: Promise<void> | undefined;
   /** The newest snapshot, as it says itself when it was made. */
@@ -66,8 +69,28 @@ export class Keeper {
     await this.#list(signal);
     await this.#readNewest(signal);
     if (this.#holds === 0) await this.#removeSuperfluous(signal);
+    if (!signal.aborted) await this.#check(signal);
     if (!signal.aborted) await this.#merge(signal);
     if (!signal.aborted) await this.#copyToDomains(signal);
+  }
+
+  /**
+   * Takes a damaged copy of a piece away, where there is another copy of it: the domain then lacks it and gets a good one.
+   * Where there is none it stays, as a part of it may be wanted yet.
+   */
+  async replaceDamaged(holder: JournalNode, piece: HeldPiece): Promise<void> {
+    const { cluster, holdings, logger } = this.#deps;
+    const identity = identityOf(piece.name);
+    logger.warn({ node: holder.name, piece: identity }, "a piece of the journal is damaged");
+    const isCopy = (other: HeldPiece): boolean => other.key !== piece.key && identityOf(other.name) === identity;
+    if (![...holdings.among(cluster.nodes())].some((other) => isCopy(other.piece))) return;
+    holdings.remove(holder.uuid, piece.key);
+    try {
+      await holder.node.delete(piece.key);
+    } catch (error) {
+      // Listed again, it will be found again.
+      if (!(error instanceof NodeError)) throw error;
+    }
   }
 
   /**
@@ -87,21 +110,25 @@ export class Keeper {
     const { cluster, holdings, shipper } = this.#deps;
     const retention = new Retention(cluster, holdings);
     const durable = shipper.shippedThrough;
+    const unlisted = cluster.nodes().filter(({ uuid }) => !holdings.knows(uuid));
+    // One that does not answer may hold anything; one that does will be listed in a moment.
+    const pending = unlisted.filter((node) => node.servesReads());
     const domains = cluster.domains().map((domain): DomainJournal => {
+      if (pending.some((node) => node.domain === domain)) return { domain };
       return { domain, through: Math.min(durable, retention.chainIn(domain).reach(retention.floor)) };
     });
     const [newest] = retention.snapshots;
-    const gaps = retention.gaps(durable);
+    const gaps = pending.length === 0 ? retention.gaps(durable) : [];
     const names = retention.held.map(({ piece }) => piece.name).filter(isSegment);
     return {
       domains,
       segments: new Set(names.map(identityOf)).size,
       bytes: retention.held.reduce((sum, { piece }) => sum + piece.bytes, 0),
       ...(newest === undefined ? {} : { snapshot: { base: newest.base, ...this.#madeAt(newest) } }),
-      rebuildable: retention.reach >= durable,
+      ...(pending.length > 0 ? {} : { rebuildable: retention.reach >= durable }),
       gaps: gaps.slice(0, GAPS_MAX),
       missingCommits: gaps.reduce((sum, { from, through }) => sum + through - from + 1, 0),
-      unlisted: cluster.nodes().flatMap(({ uuid, name }) => (holdings.knows(uuid) ? [] : [name])),
+      unlisted: unlisted.map(({ name }) => name),
     };
   }
 
@@ -134,6 +161,22 @@ export class Keeper {
       } catch (error) {
         if (!(error instanceof NodeError)) throw error;
         logger.warn({ err: error, node: node.name }, "the journal on a node could not be listed");
+      }
+    }
+  }
+
+  /** Reads some copies of pieces, each in its turn. */
+  async #check(signal: AbortSignal): Promise<void> {
+    const { cluster, holdings } = this.#deps;
+    const all = [...holdings.among(cluster.nodes().filter((node) => node.servesReads()))];
+    for (let check = 0; check < Math.min(CHECKS_PER_RUN, all.length); check++) {
+      const next = all[this.#checked++ % all.length];
+      if (next === undefined) return;
+      try {
+        checkPiece(await readPiece(next.holder.node, next.piece, signal), next.piece.name, cluster.clusterId);
+      } catch (error) {
+        if (error instanceof BadPieceError) await this.replaceDamaged(next.holder, next.piece);
+        else if (!(error instanceof NodeError)) throw error;
       }
     }
   }
@@ -258,8 +301,9 @@ export class Keeper {
       clusterId: cluster.clusterId,
       holdings,
       nodes: cluster.nodes().filter((node) => node.servesReads()),
-      onBad: (holder, { name }, error) => {
-        logger.warn({ err: error, node: holder.name, piece: identityOf(name) }, "a piece of the journal is damaged");
+      onBad: (holder, piece, error) => {
+        if (error instanceof BadPieceError) void this.replaceDamaged(holder, piece);
+        else logger.warn({ err: error, node: holder.name }, "a piece of the journal could not be read");
       },
     });
   }

@@ -1,6 +1,6 @@
 /**
  * Verifies the catalog while it is in use: whether the journal on the nodes is whole, says what the catalog holds, and
- * would do for a rebuild; and whether the nodes hold the copies on record. It only looks. One piece or page at a time
+ * would do for a rebuild; and whether the nodes hold the copies on record. Damaged pieces are replaced, all else is only told. One piece or page at a time
  * is in memory, and it rests as long as it works.
  */
 import { NodeError } from "../../nodes/storage-node.ts";
@@ -12,8 +12,7 @@ import type { KvStore } from "../kv.ts";
 import { compareWithJournal } from "./compare-live.ts";
 import type { DurableChanges } from "./durable-changes.ts";
 import { Holdings } from "./holdings.ts";
-import type { JournalCluster, JournalNode } from "./journal-nodes.ts";
-import { readPiece } from "./journal-nodes.ts";
+import { type HeldPiece, type JournalCluster, type JournalNode, readPiece } from "./journal-nodes.ts";
 import { identityOf, JournalReader } from "./journal-reader.ts";
 import { BadPieceError, checkPiece } from "./pieces.ts";
 import { NothingToReplayError, type Replayed, replay } from "./replay.ts";
@@ -44,6 +43,7 @@ export interface VerifierDeps {
     readonly shippedThrough: number;
     flush(): Promise<void>;
     hold(): Promise<Disposable>;
+    replaceDamaged(holder: JournalNode, piece: HeldPiece): Promise<void>;
   };
   readonly changes: Pick<DurableChanges, "after">;
   readonly scratch: ScratchStore;
@@ -120,7 +120,8 @@ export class Verifier implements AsyncDisposable {
       if (!this.#stop.signal.aborted) logger.error({ err: error }, "the catalog could not be verified");
     }
     this.#tell({ endedAtMs: clock.nowMs() });
-    const { findingCount = 0, entries, pieces } = this.#state ?? {};
+    const { findingCount = 0, entries, pieces, failure } = this.#state ?? {};
+    if (failure !== undefined) return;
     logger[findingCount > 0 ? "warn" : "info"]({ findingCount, entries, pieces }, "the catalog was verified");
   }
 
@@ -200,6 +201,7 @@ export class Verifier implements AsyncDisposable {
         if (signal.aborted || !(error instanceof NodeError || error instanceof BadPieceError)) throw error;
         const reason = error.message;
         this.#find({ kind: "bad-piece", node: holder.name, piece: identityOf(piece.name), reason });
+        if (error instanceof BadPieceError) await this.#deps.journal.replaceDamaged(holder, piece);
       }
       this.#step();
     }

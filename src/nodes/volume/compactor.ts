@@ -4,7 +4,6 @@
  * nothing in the volume any more and nobody reads it, its file is removed. Whatever moment the process ends at, the next
  * start finds every record in at least one place.
  */
-
 import type { Clock, Timer } from "../../shared/clock.ts";
 import { toError } from "../../shared/errors.ts";
 import { NodeError } from "../storage-node.ts";

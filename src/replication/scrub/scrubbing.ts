@@ -1,7 +1,10 @@
 /** The scrub and the comparison of every node, each at its own pace: none waits for another's node. */
+import type { Members } from "../../cluster/members.ts";
+import { NodeError } from "../../nodes/storage-node.ts";
+import { type Clock, sleep } from "../../shared/clock.ts";
 import type { Id } from "../../shared/ids.ts";
 import { Worker } from "../worker.ts";
-import type { ComparisonState } from "./comparison-state.ts";
+import type { ComparisonPass, ComparisonState } from "./comparison-state.ts";
 import type { ScrubLimits } from "./copy-scrubber.ts";
 import { type ComparisonLimits, NodeComparison, type NodeComparisonDeps } from "./node-comparison.ts";
 import { NodeScrubber, type NodeScrubberDeps } from "./node-scrubber.ts";
@@ -11,6 +14,8 @@ import type { ScrubState } from "./scrub-state.ts";
 const LOOK_INTERVAL_MS = 60_000;
 /** A gateway that starts has better things to do. */
 const START_DELAY_MS = 30_000;
+/** How often it is looked whether a comparison that somebody waits for has ended. */
+const COMPARISON_POLL_MS = 200;
 
 export interface ScrubbingDeps
   extends Omit<NodeScrubberDeps, "limits">,
@@ -41,10 +46,14 @@ interface NodeWork {
 export class Scrubbing implements AsyncDisposable {
   readonly #nodes: readonly NodeWork[];
   readonly #stopListening: () => void;
+  readonly #clock: Clock;
+  readonly #members: () => Members;
 
   /** For the nodes that are members now. */
   constructor({ scrub, comparison, ...deps }: ScrubbingDeps) {
     const { members, clock, logger } = deps;
+    this.#clock = clock;
+    this.#members = members;
     this.#nodes = members()
       .all()
       .map(({ spec: { uuid, name } }) => {
@@ -79,6 +88,24 @@ export class Scrubbing implements AsyncDisposable {
       this.#wake(uuid);
     }
     return name === undefined || asked.length > 0;
+  }
+
+  /**
+   * Compares a node with the catalog now, and tells what that came to.
+   * @throws NodeError where it cannot be asked
+   */
+  async compare(nodeUuid: Id, signal: AbortSignal): Promise<Omit<ComparisonPass, "startedAtMs">> {
+    const node = this.#nodes.find(({ uuid }) => uuid === nodeUuid);
+    if (node === undefined) throw new NodeError("unreachable", "the node is no member");
+    const askedAtMs = this.#clock.nowMs();
+    node.comparison.request();
+    this.#wake(nodeUuid);
+    for (;;) {
+      const { last } = await node.comparison.state();
+      if (last !== undefined && last.endedAtMs >= askedAtMs) return last;
+      if (!this.#members().servesReads(nodeUuid)) throw new NodeError("unreachable", "the node cannot be asked now");
+      await sleep(this.#clock, COMPARISON_POLL_MS, signal);
+    }
   }
 
   /** In the order of the topology. @throws CatalogError, RecordError */

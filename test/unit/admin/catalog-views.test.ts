@@ -86,7 +86,8 @@ test("what the journal lacks is told: commits behind, domains behind, gaps, node
   const world = new JournalWorld({ settings: { sync: false } });
   const kv = await world.start();
   const before = checked(journalSchema, await journal(contextOf(world, kv)));
-  assert.deepEqual(before.unlisted_nodes, ["a0", "b0"]);
+  assert.deepEqual([before.unlisted_nodes, before.rebuildable, before.gaps], [["a0", "b0"], null, []]);
+  assert.deepEqual(before.domains[0], { domain: "a", through: null, lag_commits: null });
   for (let i = 0; i < 6; i++) {
     await write(kv, Buffer.of(5, i));
     await world.journal.flush();

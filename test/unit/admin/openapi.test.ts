@@ -53,6 +53,7 @@ test("every path that the server has is described, and no other", () => {
     API_PATHS.journal,
     API_PATHS.snapshot,
     API_PATHS.verify,
+    API_PATHS.rebuild,
     API_PATHS.changes,
     `${API_PATHS.objects}/{bucket}/{key}`,
   ];

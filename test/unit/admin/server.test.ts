@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { problemSchema, scrubsSchema } from "../../../src/admin/api-types.ts";
 import { changesSchema, snapshotSchema, verificationSchema } from "../../../src/admin/catalog-types.ts";
 import { createAdminServer } from "../../../src/admin/server.ts";
+import { orphansHeldKey } from "../../../src/catalog/keys.ts";
 import { type LogFields, type Logger, silentLogger } from "../../../src/observability/logger.ts";
 import { createMetrics } from "../../../src/observability/metrics.ts";
 import { Secret } from "../../../src/shared/secret.ts";
@@ -118,6 +119,7 @@ test("the views of the cluster are served as JSON", async () => {
     ["/api/v1/catalog/journal", "durable_version"],
     ["/api/v1/catalog/snapshot", "newest"],
     ["/api/v1/catalog/verify", "findings"],
+    ["/api/v1/catalog/rebuild", "orphans_held"],
     ["/api/v1/catalog/changes", "changes"],
     ["/api/v1/objects/box/a", "versions"],
   ] as const) {
@@ -192,6 +194,17 @@ test("a snapshot and a verification are begun by POST, one at a time", async () 
     await assertProblem(await server.ask(path, { method: "POST" }), 409);
     await assertProblem(await server.fetch(path, { method: "POST" }), 401);
   }
+});
+
+test("what a rebuild could not see is accepted by POST", async () => {
+  await using server = await openServer();
+  const state = async (method: "GET" | "POST"): Promise<unknown> =>
+    (await server.ask("/api/v1/catalog/rebuild", { method })).json();
+  assert.deepEqual(await state("GET"), { orphans_held: false, reason: null });
+  await server.gateway.kv.atomic().set(orphansHeldKey(), Buffer.from("not all was seen")).commit();
+  assert.deepEqual(await state("GET"), { orphans_held: true, reason: "not all was seen" });
+  await assertProblem(await server.fetch("/api/v1/catalog/rebuild", { method: "POST" }), 401);
+  assert.deepEqual(await state("POST"), { orphans_held: false, reason: null });
 });
 
 test("which changes are asked for is taken from the query", async () => {

@@ -25,6 +25,7 @@ import {
   type Session,
 } from "../../../src/catalog/records/cluster.ts";
 import { decodeRecord, encodeRecord, RecordError } from "../../../src/catalog/records/codec.ts";
+import { type Cursor, decodeCursor, encodeCursor } from "../../../src/catalog/records/cursor.ts";
 import {
   type Dying,
   decodeDying,
@@ -44,7 +45,6 @@ import {
   RUNS_PER_PAGE,
   runsOf,
 } from "../../../src/catalog/records/manifest.ts";
-import { type Cursor, decodeCursor, encodeCursor } from "../../../src/catalog/records/cursor.ts";
 import { decodeUpload, encodeUpload, type Upload } from "../../../src/catalog/records/upload.ts";
 import { decodeVersion, encodeVersion, type Version } from "../../../src/catalog/records/version.ts";
 import {

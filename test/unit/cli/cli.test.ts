@@ -285,6 +285,7 @@ before(async () => {
   admin.answer("/api/v1/storage/cluster/domains", DOMAINS);
   admin.answer("/api/v1/storage/cluster/scrub", SCRUBS);
   admin.answer("/api/v1/catalog/journal", JOURNAL);
+  admin.answer("/api/v1/catalog/rebuild", { orphans_held: false, reason: null });
   admin.answer("POST /api/v1/storage/cluster/scrub", SCRUBS, 202);
   admin.answer("/api/v1/objects/photos/a%20b%2F%C3%BC%3F.jpg", LOCATION);
 });
@@ -418,7 +419,7 @@ describe("what is printed", () => {
     assert.equal(code, 0);
     assert.deepEqual(stdout.split("\n"), [
       "Journal:         sync, up to date",
-      "Commits:         120, of which 120 are durable in the journal",
+      "Commits:         120; durable in the journal to 120",
       "On nodes:        40 segments, 2.0 KiB with all copies and snapshots",
       "Snapshot:        after commit 90, made 2026-11-22T10:00:00.000Z; another one is being made",
       "Rebuildable:     yes, 2 commits are on no node",
@@ -434,6 +435,17 @@ describe("what is printed", () => {
     const failing = await run("catalog status");
     admin.answer("/api/v1/catalog/journal", JOURNAL);
     assert.match(failing.stdout, /^Journal: +sync, cannot be written: too few nodes took a piece/);
+  });
+
+  test("catalog accept gives up what a rebuild could not see, and status tells before", async () => {
+    const held = { orphans_held: true, reason: "rebuilt without all of the journal" };
+    const free = { orphans_held: false, reason: null };
+    admin.answer("/api/v1/catalog/rebuild", held);
+    admin.answer("POST /api/v1/catalog/rebuild", free);
+    assert.match((await run("catalog status")).stdout, /^Orphans: +kept: rebuilt without all of the journal$/m);
+    assert.match((await run("catalog accept")).stdout, /^What the rebuild could not see is given up/);
+    admin.answer("/api/v1/catalog/rebuild", free);
+    assert.equal((await run("catalog accept")).stdout, "There is nothing to accept.\n");
   });
 
   test("catalog snapshot begins one, and fails where one is being made", async () => {

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { endedSessions } from "../../../src/catalog/catalog.ts";
+import { orphansHeldKey } from "../../../src/catalog/keys.ts";
 import { NodeError } from "../../../src/nodes/storage-node.ts";
 import { copyKey, patternBytes } from "../../support/blobs.ts";
 import { assertSound, audit, readCatalog } from "../../support/catalog-audit.ts";
@@ -107,6 +108,18 @@ test("a node that cannot tell what it holds keeps nobody from asking the others"
     assert.equal(copyCount(gateway), 0);
     assert.deepEqual(await endedSessions(gateway.process.catalog), []);
   }
+});
+
+test("after a rebuild that did not see all of the journal nothing is collected until that is accepted", async () => {
+  const { gateway } = await openBox();
+  strand(gateway, "d0-0");
+  await gateway.restart();
+  await gateway.kv.atomic().set(orphansHeldKey(), Buffer.from("not all was seen")).commit();
+  await gateway.collectOrphans();
+  assert.equal(copyCount(gateway), 1);
+  await gateway.kv.atomic().delete(orphansHeldKey()).commit();
+  await gateway.collectOrphans();
+  assert.equal(copyCount(gateway), 0);
 });
 
 test("an orphan that its node does not delete is found again", async () => {

@@ -4,9 +4,11 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { CursorLostError, DurableChanges } from "../../../../src/catalog/journal/durable-changes.ts";
 import { ChangeFeed } from "../../../../src/catalog/journal/feed.ts";
+import { Holdings } from "../../../../src/catalog/journal/holdings.ts";
 import { journalName } from "../../../../src/catalog/journal/journal-name.ts";
 import { cursorKey } from "../../../../src/catalog/keys.ts";
 import { CatalogError, type Kv, type KvChange } from "../../../../src/catalog/kv.ts";
+import { memoryKv } from "../../../../src/catalog/memory/memory-kv.ts";
 import { JournalWorld } from "../../../support/journal-world.ts";
 
 const KEY = (key: number): Buffer => Buffer.of(5, key);
@@ -89,6 +91,15 @@ test("no change is handed out before the journal has it", async () => {
   assert.equal((await changes.after(durable, 10)).changes.length, 3);
 });
 
+test("of what the store has on record only what is durable is handed out", async () => {
+  const kv = memoryKv();
+  await sets(kv, 0, 5);
+  const world = new JournalWorld();
+  const journal = { shippedThrough: 3, holdings: new Holdings() };
+  const page = await new DurableChanges({ kv, cluster: world.cluster(), journal }).after(1, 10);
+  assert.deepEqual([page.changes.map(({ version }) => version), page.next], [[2, 3], 3]);
+});
+
 test("who asks for what was removed behind a snapshot is told what can be had", async () => {
   const world = new JournalWorld();
   const kv = await world.start();
@@ -147,6 +158,29 @@ test("segments of a session that was given up are not taken for what came after,
   await world.keep();
   world.node("a0").control.down = true;
   assert.deepEqual(await readAll(changesOf(world)), expected);
+});
+
+test("what only a node with a session that was given up has is not handed out, while the others are away", async () => {
+  const world = new JournalWorld();
+  await world.start();
+  world.node("a0").control.down = true;
+  await sets(await restarted(world), 0, 3);
+  world.node("a0").control.down = false;
+  world.node("b0").control.down = true;
+  await world.loseStore();
+  await sets(await restarted(world), 50, 6);
+  world.node("b0").control.down = false;
+  for (const node of world.cluster().nodes()) await world.journal.holdings.refresh(node);
+  world.node("a0").control.down = true;
+  assert.deepEqual(
+    (await changesOf(world).after(0, 10)).changes.map(({ version }) => version),
+    [1],
+    "both sessions have the first commit",
+  );
+  await assert.rejects(
+    changesOf(world).after(1, 10),
+    (error) => error instanceof CatalogError && error.kind === "unavailable",
+  );
 });
 
 async function restarted(world: JournalWorld): Promise<Kv> {

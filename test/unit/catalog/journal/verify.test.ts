@@ -1,6 +1,7 @@
 /** Verifying the catalog: what is right is found right while it is in use, and every kind of wrong is found. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { compareWithJournal } from "../../../../src/catalog/journal/compare-live.ts";
 import { DurableChanges } from "../../../../src/catalog/journal/durable-changes.ts";
 import { journalName } from "../../../../src/catalog/journal/journal-name.ts";
 import type { Verification } from "../../../../src/catalog/journal/verification.ts";
@@ -126,6 +127,36 @@ test("commits, merges and snapshots while it runs are no findings", async () => 
   });
   assert.ok(round > 50);
   assert.deepEqual([found.failure, found.findings], [undefined, []]);
+});
+
+test("an entry that is written each time that it is looked at is no difference; one that is not is", async () => {
+  const world = new JournalWorld();
+  const kv = await world.start();
+  await sets(kv, 0, 5);
+  const { kv: replayed, version } = await world.rebuild();
+  await world.store.restore([{ key: KEY(3), value: null, version }], version);
+  let flushes = 0;
+  const differing: string[] = [];
+  await compareWithJournal({
+    replayed,
+    version,
+    live: world.store,
+    changes: new DurableChanges({ kv: world.store, cluster: world.cluster(), journal: world.journal }),
+    flush: async () => {
+      // After the entry was read, and before the journal was replayed so far.
+      await sets(kv, 1, 1);
+      flushes++;
+      await world.journal.flush();
+    },
+    rest: async () => {
+      if (flushes === 0) await sets(kv, 1, 1);
+    },
+    requireRoom: () => {},
+    onDifference: (key, what) => differing.push(`${Buffer.from(key).toString("hex")} ${what}`),
+    signal: new AbortController().signal,
+  });
+  assert.ok(flushes > 1);
+  assert.deepEqual(differing, ["050003 missing"]);
 });
 
 test("what is removed behind snapshots stays while a verification reads it, and goes afterwards", async () => {

@@ -6,9 +6,9 @@ import { recordBytes } from "../../../../src/nodes/volume/layout.ts";
 import type { VolumeNode } from "../../../../src/nodes/volume/volume-node.ts";
 import { type Random, seededRandom } from "../../../../src/shared/random.ts";
 import { assertContents, NodeOnDisk } from "../../../support/compacted-node.ts";
-import { putBlob, type StoredBlob } from "../../../support/volume-node.ts";
+import { holds, putBlob, type StoredBlob } from "../../../support/volume-node.ts";
 
-const RUNS = 40;
+const RUNS = 25;
 const ROUNDS = 8;
 const KIB = 1024;
 const SIZES = [100, 5 * KIB, 60 * KIB, 90 * KIB, 400 * KIB];
@@ -35,7 +35,7 @@ class History {
     await Promise.all(Array.from({ length: pick(random, 40) }, () => this.#put(node)));
     const share = random.float() < 0.3 ? 0.9 : 0.3 * random.float();
     const compacting = random.float() < 0.5 ? node.compact() : Promise.resolve();
-    await this.#deleteSome(node, share);
+    await Promise.all([this.#deleteSome(node, share), this.#readSome(node), this.#put(node), this.#put(node)]);
     await compacting;
     if (random.float() < 0.3) await assertContents(node, this);
     if (random.float() < 0.5) {
@@ -54,6 +54,10 @@ class History {
   async #put(node: VolumeNode): Promise<void> {
     const size = SIZES[pick(this.#random, SIZES.length)] ?? 1;
     this.kept.push(await putBlob(node, 1 + pick(this.#random, size)));
+  }
+
+  async #readSome(node: VolumeNode): Promise<void> {
+    for (const blob of this.kept.filter(() => this.#random.float() < 0.3)) assert.ok(await holds(node, blob));
   }
 
   async #deleteSome(node: VolumeNode, share: number): Promise<void> {
