@@ -49,8 +49,7 @@ export class AdminClient {
     if (status === 401 || status === 403) {
       throw new CliError(EXIT.denied, `the admin API at ${url} refuses the key from ${apiKeyOrigin}`);
     }
-    if (status !== (call.method === "POST" ? 202 : 200))
-      throw new CliError(EXIT.failed, this.#describeProblem(status, body));
+    if (status !== 200 && status !== 202) throw new CliError(EXIT.failed, this.#describeProblem(status, body));
     const answer = schema.safeParse(body);
     if (answer.success) return answer.data;
     throw new CliError(EXIT.failed, `what answers at ${url}${path} is not the admin API of this version of Bulkhead`, {
