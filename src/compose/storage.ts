@@ -220,6 +220,8 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
     keepJournal.wake();
   });
   keepJournal.start(JOURNAL_INTERVAL_MS);
+  // The nodes were online before anybody listened.
+  repairer.nodeCameBack();
   repair.start();
   absent.start();
   sweep.start();

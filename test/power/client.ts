@@ -36,6 +36,8 @@ export class Client {
   readonly #state: Map<string, string>;
   readonly #etags: Map<string, string>;
   readonly #uploadIds: Map<string, string>;
+  /** What a part holds, by its ETag. */
+  readonly #partContents = new Map<string, string>();
   readonly #ownBucket: string;
   readonly #paths: readonly string[];
 
@@ -207,9 +209,6 @@ export class Client {
       run: async () => void (await this.#objects.part(address, number, bytes)),
     };
   }
-
-  /** What a part holds, by its ETag. */
-  readonly #partContents = new Map<string, string>();
 
   #get(path: string): Attempt {
     const expected = this.#state.get(`object ${path}`);

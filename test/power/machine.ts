@@ -47,6 +47,8 @@ const NEVER = new AbortController().signal;
 const TURNS_MAX = 100_000;
 /** The old one of two snapshots goes after the second; a blob that dies is taken away the round after. */
 const TIDY_ROUNDS = 2;
+/** No segment holds so many commits at first. */
+const MERGED_COMMITS_MIN = 100;
 /** Time that passes in a turn. */
 const TURN_MS = 5;
 
@@ -254,6 +256,13 @@ export class Machine {
   /** Volumes that compaction removed so far. */
   get removedVolumes(): number {
     return this.#boxes.reduce((sum, { volume }) => sum + volume.usage().compaction.removedVolumes, 0);
+  }
+
+  /** Copies on the nodes of segments that were merged of smaller ones. */
+  get mergedSegments(): number {
+    const { holdings } = this.journal;
+    const names = [...this.#nodes.keys()].flatMap((uuid) => holdings.of(uuid).map(({ name }) => name));
+    return names.filter((name) => name.kind === "segment" && name.through - name.from >= MERGED_COMMITS_MIN).length;
   }
 
   /** All background work, until there is none left. */

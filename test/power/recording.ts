@@ -120,6 +120,7 @@ async function live(options: LifeOptions): Promise<Life> {
     jobs,
     step: () => steps.length,
   });
+  jobs.set("merged segments", machine.mergedSegments);
   if (plan.end === "stop") await machine.drive(machine.stop());
   machine.powerOff();
   jobs.set("volumes removed by compaction", machine.removedVolumes);

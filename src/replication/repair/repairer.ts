@@ -24,7 +24,7 @@ import {
 import type { Member, Members } from "../../cluster/members.ts";
 import { newCopyKey } from "../../nodes/copy-key.ts";
 import type { Logger } from "../../observability/logger.ts";
-import { nextCandidate } from "../../placement/constraints.ts";
+import { compatible, nextCandidate } from "../../placement/constraints.ts";
 import type { Clock } from "../../shared/clock.ts";
 import type { Id } from "../../shared/ids.ts";
 import type { Random } from "../../shared/random.ts";
@@ -172,6 +172,9 @@ export class Repairer {
       // Somebody else, a straggler say, was first.
       if (slot === undefined || slot.state !== before.state || !isSamePlace(slot.location, before.location))
         return undefined;
+      // Another slot of the blob, repaired at the same time, may have got its copy there meanwhile.
+      const others = nodesOfOthers(blob, number);
+      if (!compatible(this.#deps.members().placement.index, others, location.nodeUuid)) return undefined;
       const repaired: Slot = { state: "ok", domain: slot.domain, location, verifiedAtMs: clock.nowMs() };
       return { slots: withSlot(blob.slots, number, repaired) };
     });
@@ -182,9 +185,7 @@ export class Repairer {
   /** A node of the domain that may hold a copy beside those that the other slots have. */
   #targetFor(blob: Blob, number: number, domain: string): Member | undefined {
     const members = this.#deps.members();
-    const chosen = blob.slots.flatMap(({ location }, at) =>
-      at === number || location === undefined ? [] : [location.nodeUuid],
-    );
+    const chosen = nodesOfOthers(blob, number);
     const candidates = members
       .all()
       .filter(({ spec }) => spec.domain === domain && members.acceptsWrites(spec.uuid))
@@ -220,4 +221,9 @@ export class Repairer {
       postponed: new Map([[number, { notBeforeMs: clock.nowMs() + waitMs, attempts }]]),
     }));
   }
+}
+
+/** The nodes that hold copies of a blob's other slots. */
+function nodesOfOthers({ slots }: Blob, number: number): Id[] {
+  return slots.flatMap(({ location }, at) => (at === number || location === undefined ? [] : [location.nodeUuid]));
 }

@@ -11,8 +11,8 @@ import { runSeed } from "../../support/seeded.ts";
 
 const SHARE = 0.08;
 const NODE_ROUNDS = 20;
-const MUTANT_SEEDS = [1, 2, 3];
-const MUTANT_SHARE = 0.15;
+const MUTANT_SEEDS = [1, 2, 3, 4, 5];
+const MUTANT_SHARE = 0.25;
 
 test("at whatever step the power is cut everywhere, what was acknowledged is there, what was deleted stays away, the rest is whole or absent", async (t) => {
   const seed = runSeed();

@@ -315,3 +315,18 @@ test("a repaired copy says on its node what every copy says", async () => {
   assert.deepEqual(headers, [{ clusterId, blobId, session, length: BYTES.length }]);
   assert.ok((await copyIn(gateway, "a", 1)).location.key.startsWith(session.toString(16).padStart(8, "0")));
 });
+
+test("two slots of one domain that are repaired at the same time get their copies on different nodes", async () => {
+  const { gateway, client } = await openBox({
+    nodesPerDomain: 2,
+    replicaCount: 2,
+    policy: { domainChoice: "priority" },
+  });
+  await client.put("box/a", BYTES);
+  await loseSlot(gateway, "a", 2);
+  await loseSlot(gateway, "a", 3);
+  await gateway.repair();
+  await gateway.repair();
+  await gateway.sweepPastGrace();
+  await assertFullyRedundant(gateway);
+});
