@@ -82,8 +82,12 @@ export class Journal implements CommitJournal, AsyncDisposable {
    * @throws CatalogError when no node takes it
    */
   async start(session: { readonly number: number; readonly version: number }): Promise<void> {
+    const { signal } = new AbortController();
     this.#snapshotter.session = session.number;
+    await this.#keeper.prepare(signal);
     await this.#shipper.start(session);
+    // What a rebuild was made from may be in one domain alone: before anybody builds on it, it goes to the others.
+    await this.#keeper.run(signal);
     this.#started = true;
   }
 

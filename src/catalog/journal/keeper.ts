@@ -50,6 +50,11 @@ type KeeperStatus = Pick<
   "domains" | "segments" | "bytes" | "snapshot" | "rebuildable" | "gaps" | "missingCommits" | "unlisted"
 >;
 
+interface Held {
+  readonly holder: JournalNode;
+  readonly piece: HeldPiece;
+}
+
 export class Keeper {
   readonly #deps: KeeperDeps;
   readonly #listedAtMs = new Map<string, number>();
@@ -72,6 +77,21 @@ export class Keeper {
     if (!signal.aborted) await this.#check(signal);
     if (!signal.aborted) await this.#merge(signal);
     if (!signal.aborted) await this.#copyToDomains(signal);
+    this.#tellReach();
+  }
+
+  /** Learns what the nodes hold, before anything is written. */
+  async prepare(signal: AbortSignal): Promise<void> {
+    await this.#list(signal);
+    this.#tellReach();
+  }
+
+  #tellReach(): void {
+    const { cluster, holdings, shipper } = this.#deps;
+    const retention = new Retention(cluster, holdings);
+    for (const domain of cluster.domains()) {
+      shipper.reaches(domain, retention.chainIn(domain).reach(retention.floor));
+    }
   }
 
   /**
@@ -82,8 +102,10 @@ export class Keeper {
     const { cluster, holdings, logger } = this.#deps;
     const identity = identityOf(piece.name);
     logger.warn({ node: holder.name, piece: identity }, "a piece of the journal is damaged");
-    const isCopy = (other: HeldPiece): boolean => other.key !== piece.key && identityOf(other.name) === identity;
-    if (![...holdings.among(cluster.nodes())].some((other) => isCopy(other.piece))) return;
+    const others = [...holdings.among(cluster.nodes())].filter(
+      (other) => other.piece.key !== piece.key && identityOf(other.piece.name) === identity,
+    );
+    if (!(await this.#anyGood(others))) return;
     holdings.remove(holder.uuid, piece.key);
     try {
       await holder.node.delete(piece.key);
@@ -91,6 +113,18 @@ export class Keeper {
       // Listed again, it will be found again.
       if (!(error instanceof NodeError)) throw error;
     }
+  }
+
+  async #anyGood(copies: readonly Held[]): Promise<boolean> {
+    for (const { holder, piece } of copies) {
+      try {
+        checkPiece(await readPiece(holder.node, piece), piece.name, this.#deps.cluster.clusterId);
+        return true;
+      } catch (error) {
+        if (!(error instanceof NodeError || error instanceof BadPieceError)) throw error;
+      }
+    }
+    return false;
   }
 
   /**
@@ -277,7 +311,8 @@ export class Keeper {
 
   /** The pieces that the domain's nodes do not hold and ought to. */
   *#lackedBy(domain: string, retention: Retention): Generator<JournalName> {
-    for (const snapshot of retention.snapshots) {
+    const { snapshots, newest } = retention;
+    for (const snapshot of new Set([...snapshots, ...(newest === undefined ? [] : [newest])])) {
       for (const name of piecesOf(snapshot)) if (!retention.holds(domain, name)) yield name;
     }
     const own = retention.chainIn(domain);

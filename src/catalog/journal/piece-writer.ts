@@ -42,11 +42,12 @@ export class PieceWriter {
    * Resolves as soon as the piece is durable in a quorum of domains, or, where degraded writes are allowed, on as many
    * nodes as take it while the other domains have none that does: two, if there are two. What is still on its way goes
    * on to its end.
+   * @param took told of each domain in which it became durable; whether that domain counts
    * @throws NotDurableError
    */
-  async write(name: JournalName, bytes: Buffer): Promise<Written> {
+  async write(name: JournalName, bytes: Buffer, took?: (domain: string) => boolean): Promise<Written> {
     const { cluster } = this.#deps;
-    const attempt = new Attempt(name, bytes);
+    const attempt = new Attempt(name, bytes, took);
     const quorum = Math.min(cluster.quorum(), cluster.domains().length);
     const under = cluster.domains().map((domain) => this.#writeInDomain(attempt, domain));
     const settled = Promise.allSettled(under);
@@ -78,7 +79,7 @@ export class PieceWriter {
     for (const node of nodes) {
       if (!(await this.#writeOn(attempt, node))) continue;
       this.#preferred.set(domain, node.uuid);
-      attempt.domains.add(domain);
+      if (attempt.took(domain)) attempt.domains.add(domain);
       return true;
     }
     return false;
@@ -117,9 +118,11 @@ class Attempt implements Written {
   readonly nodes = new Set<Id>();
   readonly tried = new Set<Id>();
   readonly failures: Error[] = [];
+  readonly took: (domain: string) => boolean;
 
-  constructor(name: JournalName, bytes: Buffer) {
+  constructor(name: JournalName, bytes: Buffer, took: (domain: string) => boolean = () => true) {
     this.name = name;
     this.bytes = bytes;
+    this.took = took;
   }
 }

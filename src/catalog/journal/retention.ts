@@ -3,7 +3,7 @@
  */
 import { Chain, type Gap } from "./chain.ts";
 import type { Holdings } from "./holdings.ts";
-import type { JournalName, SegmentName, SnapshotName } from "./journal-name.ts";
+import type { ChunkName, JournalName, SegmentName, SnapshotName } from "./journal-name.ts";
 import type { HeldPiece, JournalCluster, JournalNode } from "./journal-nodes.ts";
 import { chunkOf, identityOf } from "./journal-reader.ts";
 
@@ -22,6 +22,8 @@ export class Retention {
   readonly chain: Chain;
   /** The newest snapshots that a quorum of domains holds whole, the newest first. */
   readonly snapshots: readonly SnapshotName[];
+  /** The newest that any domain holds whole. */
+  readonly newest: SnapshotName | undefined;
   /** Every commit after this one is kept. */
   readonly floor: number;
   readonly #names: readonly JournalName[];
@@ -35,16 +37,16 @@ export class Retention {
       const identities = this.#identities.get(holder.domain) ?? new Set();
       this.#identities.set(holder.domain, identities.add(identityOf(piece.name)));
     }
-    const domains = cluster.domains();
+    // A domain of which nothing is known, because its nodes are lost or were away all the time, has no say.
+    const known = new Set(cluster.nodes().flatMap(({ uuid, domain }) => (holdings.knows(uuid) ? [domain] : [])));
+    const domains = cluster.domains().filter((domain) => known.has(domain));
     const quorum = Math.min(cluster.quorum(), domains.length);
-    const whole = new Map<string, SnapshotName>();
-    for (const name of this.#names) {
-      if (name.kind !== "snapshot") continue;
-      const holders = domains.filter((domain) => piecesOf(name).every((piece) => this.holds(domain, piece)));
-      if (holders.length >= quorum) whole.set(identityOf(name), name);
-    }
-    const newestFirst = [...whole.values()].sort((a, b) => b.base - a.base || b.session - a.session);
-    this.snapshots = newestFirst.slice(0, SNAPSHOTS_KEPT);
+    const all = new Map(this.#names.flatMap((name) => (name.kind === "snapshot" ? [[identityOf(name), name]] : [])));
+    const newestFirst = [...all.values()].sort((a, b) => b.base - a.base || b.session - a.session);
+    const holders = (name: SnapshotName): number =>
+      domains.filter((domain) => piecesOf(name).every((piece) => this.holds(domain, piece))).length;
+    this.snapshots = newestFirst.filter((name) => holders(name) >= quorum).slice(0, SNAPSHOTS_KEPT);
+    this.newest = newestFirst.find((name) => holders(name) > 0);
     // With one snapshot alone nothing goes yet, though what lies before it is not wanted.
     this.floor = this.snapshots.at(-1)?.base ?? 0;
   }
@@ -92,21 +94,22 @@ export class Retention {
   }
 
   /**
-   * Pieces that are not wanted any more: behind the older of the kept snapshots, parts of others, and segments that are
+   * Pieces that are not wanted any more: behind the older of the kept snapshots, chunks of a snapshot that came to nothing, and segments that are
    * a part of a longer one in the same domain.
    * @param making the base of a snapshot that is being made
    * @param keptAfter segments after this commit are kept even behind the snapshots
    */
   superfluous(making: number | undefined, keptAfter = this.floor): HeldBy[] {
     const kept = new Set(this.snapshots.flatMap(piecesOf).map(identityOf));
-    const newest = this.snapshots[0]?.base ?? -1;
+    const listed = new Set(this.#names.flatMap((name) => (name.kind === "snapshot" ? [attemptOf(name)] : [])));
     const enough = this.snapshots.length >= SNAPSHOTS_KEPT;
     const longer = this.#contained();
     return this.held.filter((one) => {
       const { name } = one.piece;
       if (name.kind === "segment") return (enough && name.through <= keptAfter) || longer.has(one);
       if (kept.has(identityOf(name)) || name.base === making) return false;
-      return enough || name.base > newest;
+      // Chunks without a list are of a snapshot that came to nothing.
+      return (enough && name.base < this.floor) || !listed.has(attemptOf(name));
     });
   }
 
@@ -130,6 +133,11 @@ export class Retention {
 
 function throughOf({ name }: Pick<HeldPiece, "name">): number {
   return name.kind === "segment" ? name.through : name.base;
+}
+
+/** The same for all pieces of a snapshot, and for no others. */
+function attemptOf({ base, session }: ChunkName | SnapshotName): string {
+  return `${base} ${session}`;
 }
 
 /** All pieces of a snapshot, its list last. */

@@ -46,6 +46,8 @@ export class Shipper implements AsyncDisposable {
   #wake: () => void = () => {};
   /** Up to this commit nothing is collected first. */
   #hurryThrough = 0;
+  /** By domain: the last commit to which its nodes have the journal without a gap, as far as is known. */
+  readonly #reach = new Map<string, number>();
   #running: Promise<void> | undefined;
 
   constructor(deps: ShipperDeps) {
@@ -70,6 +72,14 @@ export class Shipper implements AsyncDisposable {
     this.committed(await kv.version());
     this.#running = this.#run();
     await this.flush();
+  }
+
+  /**
+   * Tells to which commit a domain's nodes have the journal without a gap. A segment behind a gap is of no use without
+   * the other domains, so a domain that lacks something counts for no quorum until that was copied to it.
+   */
+  reaches(domain: string, version: number): void {
+    this.#reach.set(domain, version);
   }
 
   /** The last commit that is durable in the journal. */
@@ -190,7 +200,12 @@ export class Shipper implements AsyncDisposable {
     const origin = { clusterId: cluster.clusterId, madeAtMs: clock.nowMs() };
     const name = { kind: "segment", from: after + 1, through, session: this.#sessionOf(through) } as const;
     const bytes = encodeSegment({ ...origin, ...name, changes });
-    await writer.write(name, bytes);
+    await writer.write(name, bytes, (domain) => {
+      const reach = this.#reach.get(domain) ?? 0;
+      if (reach < after) return false;
+      this.#reach.set(domain, Math.max(reach, through));
+      return true;
+    });
     this.#bytesShipped += bytes.length;
     this.#segmentsShipped += 1;
     if (through < this.#committed) this.#committedAtMs = clock.monotonicMs();

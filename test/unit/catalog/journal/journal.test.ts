@@ -371,3 +371,71 @@ test("a damaged piece of which there is no other copy stays where it is", async 
   for (let run = 0; run < 10; run++) await world.keep();
   assert.deepEqual([...store.blobs.keys()], before);
 });
+
+test("while a domain is away, even over a start, no snapshot is removed that nothing stands in for", async () => {
+  const world = new JournalWorld();
+  let kv = await world.start();
+  for (let round = 0; round < 3; round++) {
+    await sets(kv, round, 5);
+    await world.snapshot();
+    await world.keep();
+  }
+  await world.stop();
+  world.node("b0").control.down = true;
+  kv = await world.start();
+  await set(kv, 50, "x");
+  for (let run = 0; run < 3; run++) await world.keep();
+  await assertSame((await world.rebuild()).kv, world.store);
+  assert.ok(world.journal.status().rebuildable);
+});
+
+test("a domain that lacks something counts for no quorum before it has it", async () => {
+  const world = new JournalWorld({ domains: 3, quorum: 2, degraded: false });
+  const kv = await world.start();
+  await set(kv, 1, "all");
+  world.node("c0").control.down = true;
+  await set(kv, 2, "a and b");
+  world.node("c0").control.down = false;
+  world.node("b0").control.down = true;
+  let answered = false;
+  const setting = set(kv, 3, "a, and c behind a gap").then(() => {
+    answered = true;
+  });
+  await turns();
+  assert.equal(answered, false);
+  await world.keep();
+  for (let ms = 0; ms < 1_000; ms += 50) {
+    world.clock.advance(50);
+    await turns(2);
+  }
+  await setting;
+  world.node("a0").control.down = true;
+  await assertSame((await world.rebuild()).kv, world.store);
+});
+
+test("with degraded writes, what both domains took after one was away is whole in each once it was copied", async () => {
+  const world = new JournalWorld();
+  const kv = await world.start();
+  await set(kv, 1, "both");
+  world.node("b0").control.down = true;
+  await set(kv, 2, "degraded");
+  world.node("b0").control.down = false;
+  await set(kv, 3, "taken by both, and of no use to b yet");
+  await world.keep();
+  await set(kv, 4, "full");
+  world.node("a0").control.down = true;
+  await assertSame((await world.rebuild()).kv, world.store);
+});
+
+test("after a rebuild from one domain the other has all of it before the first commit is answered", async () => {
+  const world = new JournalWorld();
+  let kv = await world.start();
+  world.node("b0").control.down = true;
+  await sets(kv, 0, 5);
+  await world.loseStore();
+  world.node("b0").control.down = false;
+  kv = await world.start();
+  await set(kv, 9, "x");
+  world.node("a0").control.down = true;
+  await assertSame((await world.rebuild()).kv, world.store);
+});
