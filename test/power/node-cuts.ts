@@ -11,7 +11,7 @@ import { Client } from "./client.ts";
 import { problemsAfter, type Violation } from "./cuts.ts";
 import { Machine, type MachineFaults } from "./machine.ts";
 import { contradictions, History, type State } from "./model.ts";
-import { observe } from "./observe.ts";
+import { observe, type Sight } from "./observe.ts";
 import { EMPTY_DISK, Platter } from "./platter.ts";
 import { seedOf } from "./seed-of.ts";
 
@@ -102,13 +102,15 @@ class Store {
     const victim = round % nodes;
     const history = new History(this.#state);
     let isCut = false;
+    // While the node is still there: what cannot be read without it is no other content.
+    const sight = await machine.drive(observe(machine.client));
     this.#steps = 0;
     this.#onStep = () => {
       if (isCut || this.#steps < cutAt) return;
       isCut = true;
       machine.nodePowerOff(victim);
     };
-    await machine.drive(this.#work(history, round));
+    await machine.drive(this.#work(history, round, sight));
     this.#onStep = () => {};
     if (isCut) {
       counts.cuts++;
@@ -127,10 +129,9 @@ class Store {
   }
 
   /** The operations of a round. A client whose operation failed stops: what it wanted is under way until somebody looks. */
-  async #work(history: History, round: number): Promise<void> {
+  async #work(history: History, round: number, sight: Sight): Promise<void> {
     const { machine, counts } = this;
     const { seed } = this.#options;
-    const sight = await observe(machine.client);
     const random = seededRandom(seedOf(seed, round, 2));
     const clients = CLIENTS.map(async (name, index) => {
       const own = seededRandom(seedOf(seed, round, 3, index));
