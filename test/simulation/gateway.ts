@@ -208,6 +208,7 @@ export async function startGateway(deps: GatewayDeps): Promise<SimGateway> {
     repair.wake();
     pendingDeletes.wake();
   });
+  repairer.nodeCameBack();
   repair.start();
   absent.start();
   sweep.start();

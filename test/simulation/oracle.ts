@@ -3,11 +3,13 @@
  * deletion was right when it happened, and which copies a fault may take without asking for more than was promised.
  */
 import { decodeCopyEntry, locateBlob } from "../../src/catalog/blobs.ts";
-import { copyIndexKey, copyKeyOfIndex } from "../../src/catalog/keys.ts";
+import { copyIndexKey, copyKeyOfIndex, sessionKey } from "../../src/catalog/keys.ts";
 import type { Kv } from "../../src/catalog/kv.ts";
 import type { KvCommitRequest } from "../../src/catalog/kv-atomic.ts";
 import { isReadable, isSamePlace } from "../../src/catalog/records/blob.ts";
+import { decodeSession } from "../../src/catalog/records/cluster.ts";
 import { pack, unpack } from "../../src/catalog/tuple.ts";
+import { sessionOfCopyKey } from "../../src/nodes/copy-key.ts";
 import type { CopyKey } from "../../src/nodes/storage-node.ts";
 import { type Id, idFromBytes } from "../../src/shared/ids.ts";
 import { liveBlobs, readCatalog } from "../support/catalog-contents.ts";
@@ -135,10 +137,18 @@ export class Oracle {
       const others = machines().filter(
         (other) => other !== machine && [...other.store.blobs.values()].some(({ blobId }) => blobId === copy.blobId),
       );
-      if (claim === undefined ? others.length === 0 : claim.kept < 2) return false;
+      // Of a new blob nobody but its writer knows which copies it heard of.
+      if (claim === undefined && (others.length === 0 || (await this.#isLive(key)))) return false;
+      if (claim !== undefined && claim.kept < 2) return false;
     }
     if (unsettled) this.#nothingTakenBeforeMs = nowMs() + SETTLING_MS;
     return true;
+  }
+
+  /** Whether the session that wrote a copy may still commit it. */
+  async #isLive(key: CopyKey): Promise<boolean> {
+    const entry = await this.#deps.store.get(sessionKey(sessionOfCopyKey(key)));
+    return entry !== undefined && decodeSession(entry.value).state !== "ended";
   }
 
   /** Copies that are on record as good and untouched, in a fixed order. */
