@@ -47,7 +47,8 @@ export function journalCluster(members: () => Members, clusterId: () => Id): Jou
             domain,
             node,
             active: domains.has(domain),
-            takesWrites: () => members().acceptsWrites(uuid),
+            // Also where it is full for blobs: deletions need the journal.
+            takesWrites: () => spec.acceptsWrites && members().servesReads(uuid),
             servesReads: () => members().servesReads(uuid),
             lost: () => members().get(uuid)?.state === "replaced",
           };

@@ -7,6 +7,11 @@ const RANDOM_BYTES = 16;
 /** Bytes of a copy key: session as unsigned 32-bit big-endian, then the 16 random ones. */
 export const COPY_KEY_BYTES = SESSION_BYTES + RANDOM_BYTES;
 export const SESSION_MAX = 0xffff_ffff;
+/**
+ * The session under which nodes keep the catalog's journal; those of writers begin with 1. A node that is full takes it
+ * as long as it can: without it nothing could be deleted.
+ */
+export const JOURNAL_SESSION = 0;
 
 /** The writer session that a copy's key carries. */
 export function sessionOfCopyKey(key: CopyKey): number {

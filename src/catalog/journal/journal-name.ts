@@ -4,12 +4,9 @@
  *
  *     kind (1), version (6), number (3), session of the writer (4), random (2)
  */
-import { copyKeyBytes, copyKeyFromBytes, sessionOfCopyKey } from "../../nodes/copy-key.ts";
+import { copyKeyBytes, copyKeyFromBytes, JOURNAL_SESSION, sessionOfCopyKey } from "../../nodes/copy-key.ts";
 import type { CopyKey } from "../../nodes/storage-node.ts";
 import type { Random } from "../../shared/random.ts";
-
-/** The session under which nodes keep the journal. Those of writers begin with 1. */
-export const JOURNAL_SESSION = 0;
 
 const KIND_AT = 4;
 const VERSION_AT = 5;

@@ -1,10 +1,12 @@
 /**
  * The nodes as the journal sees them, and the few ways in which it uses them.
  */
+
+import { JOURNAL_SESSION } from "../../nodes/copy-key.ts";
 import { BLOCK_BYTES, type Block, type CopyKey, NodeError, type StorageNode } from "../../nodes/storage-node.ts";
 import { crc32c } from "../../shared/crc32c.ts";
 import type { Id } from "../../shared/ids.ts";
-import { JOURNAL_SESSION, type JournalName, journalName } from "./journal-name.ts";
+import { type JournalName, journalName } from "./journal-name.ts";
 
 export interface JournalNode {
   readonly uuid: Id;

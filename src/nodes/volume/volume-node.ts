@@ -12,6 +12,7 @@ import type { Clock } from "../../shared/clock.ts";
 import type { Id } from "../../shared/ids.ts";
 import { BlockReader } from "../block-reader.ts";
 import { checkIdentity, checkKey, checkList, checkPut, checkRange, IDENTITY_BYTES_MAX } from "../call-checks.ts";
+import { JOURNAL_SESSION } from "../copy-key.ts";
 import type { NodeLifetime } from "../node-lifetime.ts";
 import {
   type BlobPage,
@@ -130,7 +131,8 @@ export class VolumeNode implements StorageNode {
     this.#putting.set(key, (this.#putting.get(key) ?? 0) + 1);
     let written: (() => void) | undefined;
     try {
-      written = await this.#space.admit(recordBytes(header.length));
+      const reserveBytes = header.session === JOURNAL_SESSION ? 0 : limits.freeReserveBytes;
+      written = await this.#space.admit(recordBytes(header.length), reserveBytes);
       let entered: IndexEntry | undefined;
       const durable: RecordDraft["durable"] = (volume, { offset, length, blobId }) => {
         entered = this.#parts.index.addBlob(key, { volume: volume.number, offset, length, blobId });

@@ -4,13 +4,11 @@ import { walk } from "../../catalog/catalog.ts";
 import { copiesRange, copyIndexKey } from "../../catalog/keys.ts";
 import type { Kv, KvRange } from "../../catalog/kv.ts";
 import { isReadable, isSamePlace, type Location, type Slot } from "../../catalog/records/blob.ts";
-import { sessionOfCopyKey } from "../../nodes/copy-key.ts";
+import { JOURNAL_SESSION, sessionOfCopyKey } from "../../nodes/copy-key.ts";
 import type { CopyKey } from "../../nodes/storage-node.ts";
 import type { Id } from "../../shared/ids.ts";
 
 const COUNT_PAGE = 5_000;
-/** The session of the catalog's journal: what bears it is no copy of a blob, and is left alone. */
-const JOURNAL_SESSION = 0;
 
 /** A copy that a live blob has in one of its slots, and that is not on record as bad. */
 export interface KnownCopy extends LocatedBlob {
@@ -18,7 +16,7 @@ export interface KnownCopy extends LocatedBlob {
   readonly slot: Slot & { readonly location: Location };
 }
 
-/** Whether a key is that of a piece of the catalog's journal. */
+/** Whether a key is that of a piece of the catalog's journal, which is no copy of a blob, and is left alone. */
 export function isJournals(key: CopyKey): boolean {
   return sessionOfCopyKey(key) === JOURNAL_SESSION;
 }

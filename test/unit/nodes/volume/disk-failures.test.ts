@@ -1,6 +1,7 @@
 /** A disk that answers errors: each becomes the right kind, and nothing acknowledged is lost or ever claimed wrongly. */
 import assert from "node:assert/strict";
 import { beforeEach, describe, test } from "node:test";
+import { JOURNAL_SESSION } from "../../../../src/nodes/copy-key.ts";
 import { NodeError, type StorageNode } from "../../../../src/nodes/storage-node.ts";
 import { seededRandom } from "../../../../src/shared/random.ts";
 import { assertFails } from "../../../contract/storage-node-contract.ts";
@@ -121,6 +122,14 @@ describe("a disk that fails", () => {
     await assertFails(holds(node, blob), "io");
     healed();
     await assertHeld([blob]);
+  });
+
+  test("the journal may use what is kept free of blobs, so that deletions can be journaled", async () => {
+    await node.close();
+    node = await open({ freeReserveBytes: 2 ** 26 });
+    disk.freeBytes = 2 ** 25;
+    await assertFails(putBlob(node, SMALL), "full");
+    await assertHeld([await putBlob(node, SMALL, JOURNAL_SESSION)]);
   });
 
   test("with no room left puts answer full, while deletes go on and reads do too", async () => {
