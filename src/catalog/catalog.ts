@@ -115,10 +115,19 @@ export async function endedSessions({ kv, journaledVersion }: Catalog): Promise<
 
 /** Reads a range from its start to its end, a page at a time; each page is consistent, the walk is not. */
 export async function* walk(kv: Kv, range: KvRange, pageSize = WALK_PAGE): AsyncGenerator<KvEntry, void, undefined> {
+  for await (const page of walkPages(kv, range, pageSize)) yield* page;
+}
+
+/** The pages of such a walk. */
+export async function* walkPages(
+  kv: Kv,
+  range: KvRange,
+  pageSize: number,
+): AsyncGenerator<readonly KvEntry[], void, undefined> {
   let start = range.start;
   for (;;) {
     const page = await kv.list({ start, end: range.end }, { limit: pageSize });
-    yield* page;
+    yield page;
     const last = page.at(-1);
     if (last === undefined || page.length < pageSize) return;
     start = Buffer.concat([last.key, Buffer.of(0)]);
@@ -139,8 +148,8 @@ export async function readCluster(kv: Kv): Promise<Cluster | undefined> {
 
 async function readOrCreateCluster(kv: Kv, deps: { clock: Clock; ids: IdSource }): Promise<Cluster> {
   for (let attempt = 0; attempt < COMMIT_ATTEMPTS_MAX; attempt++) {
-    const entry = await kv.get(clusterKey());
-    if (entry !== undefined) return decodeCluster(entry.value);
+    const existing = await readCluster(kv);
+    if (existing !== undefined) return existing;
     const cluster = { clusterId: deps.ids.next(), createdAtMs: deps.clock.nowMs() };
     const result = await kv.atomic().check(clusterKey(), null).set(clusterKey(), encodeCluster(cluster)).commit();
     if (result.committed) return cluster;

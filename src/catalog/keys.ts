@@ -18,6 +18,9 @@ export const sweepMarkKey = (): KvKey => pack(["local", "sweep-mark"]);
 /** There while orphans are not to be collected: the catalog was rebuilt, and not all of its journal was seen. */
 export const orphansHeldKey = (): KvKey => pack(["local", "orphans-held"]);
 
+/** Every key. */
+export const WHOLE_CATALOG: KvRange = { start: Buffer.of(0), end: Buffer.of(0xff) };
+
 export const clusterKey = (): KvKey => pack(["cluster"]);
 export const topologyKey = (): KvKey => pack(["topology"]);
 export const nodeKey = (uuid: Id): KvKey => pack(["node", idBytes(uuid)]);

@@ -3,7 +3,7 @@
  *
  *     number of writes (4), then for each: bytes of the key (2), bytes of the value (4; FFFFFFFF: deleted), key, value
  */
-import type { KvWrite } from "./kv.ts";
+import type { KvChange, KvRestored, KvWrite } from "./kv.ts";
 
 const COUNT_BYTES = 4;
 const LENGTHS_BYTES = 2 + 4;
@@ -50,4 +50,9 @@ export function decodeWrites(bytes: Uint8Array): KvWrite[] {
   }
   if (at !== from.length) throw new RangeError("there is something behind the end of a change");
   return writes;
+}
+
+/** What changes left behind, in their order, as another store takes it. */
+export function restoredBy(changes: readonly KvChange[]): KvRestored[] {
+  return changes.flatMap(({ version, writes }) => writes.map(({ key, value }) => ({ key, value, version })));
 }

@@ -3,15 +3,8 @@
  * The simulation must find each within the operations that are stated: a check that has never failed checks nothing.
  */
 import { sessionsRange } from "../../src/catalog/keys.ts";
-import {
-  CatalogError,
-  type Kv,
-  type KvAtomic,
-  type KvEntry,
-  type KvListOptions,
-  type KvRange,
-} from "../../src/catalog/kv.ts";
-import { collectAtomic, type KvCommitRequest } from "../../src/catalog/kv-atomic.ts";
+import { CatalogError, type Kv, type KvEntry, type KvListOptions, type KvRange } from "../../src/catalog/kv.ts";
+import { collectAtomic, type KvCommitRequest, replayRequest } from "../../src/catalog/kv-atomic.ts";
 import { type Blob, isReadable } from "../../src/catalog/records/blob.ts";
 import { decodeSession, encodeSession } from "../../src/catalog/records/cluster.ts";
 import { pack } from "../../src/catalog/tuple.ts";
@@ -322,7 +315,7 @@ function withCommits(
     ...plain(kv),
     atomic: () =>
       collectAtomic((request) =>
-        replay(kv.atomic(), { checks: checksOf(request), mutations: mutationsOf(request) }).commit(),
+        replayRequest(kv.atomic(), { checks: checksOf(request), mutations: mutationsOf(request) }).commit(),
       ),
   };
 }
@@ -340,26 +333,13 @@ function withFailures(kv: Kv, kindOf: (error: CatalogError) => CatalogError["kin
     atomic: () =>
       collectAtomic(async (request) => {
         try {
-          return await replay(kv.atomic(), request).commit();
+          return await replayRequest(kv.atomic(), request).commit();
         } catch (error) {
           if (!(error instanceof CatalogError)) throw error;
           throw new CatalogError(kindOf(error), error.message);
         }
       }),
   };
-}
-
-function replay(atomic: KvAtomic, { checks, mutations }: KvCommitRequest): KvAtomic {
-  for (const check of checks) {
-    if (check.kind === "version") atomic.check(check.key, check.version);
-    else atomic.checkEmpty(check.range);
-  }
-  for (const mutation of mutations) {
-    if (mutation.kind === "set") atomic.set(mutation.key, mutation.value);
-    else if (mutation.kind === "sum") atomic.sum(mutation.key, mutation.deltas);
-    else atomic.delete(mutation.key);
-  }
-  return atomic;
 }
 
 function startsWith(key: Uint8Array, prefix: Uint8Array): boolean {

@@ -2,7 +2,10 @@
  * Compares a replayed catalog with the one in use, which goes on changing: what differs is looked at again after the
  * changes that came meanwhile were replayed too. A difference is one where nothing was written in between.
  */
-import type { KvEntry, KvRestored, KvStore } from "../kv.ts";
+
+import { keyText } from "../key-text.ts";
+import type { KvEntry, KvStore } from "../kv.ts";
+import { restoredBy } from "../kv-change.ts";
 import { differences } from "./compare.ts";
 import type { DurableChanges } from "./durable-changes.ts";
 
@@ -63,14 +66,14 @@ async function decide(deps: LiveComparison, suspects: readonly Buffer[], from: n
     // Not older than what was just read.
     const target = await live.version();
     await flush();
-    const brought = await bringOn(deps, { after: version, target, watched: new Set(open.map(textOf)) });
+    const brought = await bringOn(deps, { after: version, target, watched: new Set(open.map(keyText)) });
     version = brought.through;
     const ours = await replayed.getMany(open);
     open = open.filter((key, at) => {
       const [journaled, actual] = [ours[at], theirs[at]];
       if (isSame(journaled, actual)) return false;
       // Written while we looked: the two are not of one moment.
-      if (brought.written.has(textOf(key))) return true;
+      if (brought.written.has(keyText(key))) return true;
       onDifference(key, actual === undefined ? "missing" : journaled === undefined ? "extra" : "other");
       return false;
     });
@@ -91,10 +94,8 @@ async function bringOn(
     requireRoom();
     const page = await changes.after(through, CATCH_UP_COMMITS, signal);
     if (page.next === through) break;
-    const entries = page.changes.flatMap(({ version, writes }): KvRestored[] =>
-      writes.map(({ key, value }) => ({ key, value, version })),
-    );
-    for (const { key } of entries) if (watched.has(textOf(key))) written.add(textOf(key));
+    const entries = restoredBy(page.changes);
+    for (const { key } of entries) if (watched.has(keyText(key))) written.add(keyText(key));
     await replayed.restore(entries, Math.max(page.next, floor));
     through = page.next;
     await rest(0);
@@ -105,8 +106,4 @@ async function bringOn(
 function isSame(one: KvEntry | undefined, other: KvEntry | undefined): boolean {
   if (one === undefined || other === undefined) return one === other;
   return one.version === other.version && one.value.equals(other.value);
-}
-
-function textOf(key: Uint8Array): string {
-  return Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString("latin1");
 }

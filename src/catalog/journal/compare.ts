@@ -1,7 +1,8 @@
-import type { Kv, KvEntry, KvRange } from "../kv.ts";
+import { walkPages } from "../catalog.ts";
+import { WHOLE_CATALOG } from "../keys.ts";
+import type { Kv, KvEntry } from "../kv.ts";
 import { isLocal } from "../kv-atomic.ts";
 
-const ALL: KvRange = { start: Buffer.of(0), end: Buffer.of(0xff) };
 const PAGE_ENTRIES = 1_000;
 
 /** An entry that two stores do not have alike. */
@@ -38,13 +39,8 @@ async function* entriesOf(
   kv: Kv,
   onPage: (entries: number) => Promise<void>,
 ): AsyncGenerator<KvEntry, void, undefined> {
-  let { start } = ALL;
-  for (;;) {
-    const page = await kv.list({ start, end: ALL.end }, { limit: PAGE_ENTRIES });
+  for await (const page of walkPages(kv, WHOLE_CATALOG, PAGE_ENTRIES)) {
     await onPage(page.length);
     for (const entry of page) if (!isLocal(entry.key)) yield entry;
-    const last = page.at(-1);
-    if (last === undefined || page.length < PAGE_ENTRIES) return;
-    start = Buffer.concat([last.key, Buffer.of(0)]);
   }
 }

@@ -8,6 +8,12 @@ import { Chain } from "./chain.ts";
 import type { JournalName } from "./journal-name.ts";
 import { type HeldPiece, type JournalNode, listPieces } from "./journal-nodes.ts";
 
+/** A copy of a piece, and the node that it is on. */
+export interface HeldCopy {
+  readonly holder: JournalNode;
+  readonly piece: HeldPiece;
+}
+
 export class Holdings {
   readonly #byNode = new Map<Id, Map<CopyKey, HeldPiece>>();
   readonly #refreshing = new Map<Id, Promise<void>>();
@@ -61,7 +67,7 @@ export class Holdings {
   }
 
   /** Of these nodes, in their order: who holds what. */
-  *among(nodes: readonly JournalNode[]): Generator<{ readonly holder: JournalNode; readonly piece: HeldPiece }> {
+  *among(nodes: readonly JournalNode[]): Generator<HeldCopy> {
     for (const holder of nodes) for (const piece of this.of(holder.uuid)) yield { holder, piece };
   }
 

@@ -5,7 +5,7 @@ import { NodeError } from "../../nodes/storage-node.ts";
 import type { Id } from "../../shared/ids.ts";
 import type { KvRestored } from "../kv.ts";
 import { Chain } from "./chain.ts";
-import type { Holdings } from "./holdings.ts";
+import type { HeldCopy, Holdings } from "./holdings.ts";
 import type { ChunkName, JournalName, SegmentName, SnapshotName } from "./journal-name.ts";
 import { type HeldPiece, type JournalNode, readPiece } from "./journal-nodes.ts";
 import {
@@ -17,11 +17,6 @@ import {
   type Segment,
   type Snapshot,
 } from "./pieces.ts";
-
-interface Copy {
-  readonly holder: JournalNode;
-  readonly piece: HeldPiece;
-}
 
 export interface JournalReaderDeps {
   readonly clusterId: Id;
@@ -39,7 +34,7 @@ export interface JournalReaderDeps {
 /** What the nodes hold at the time when it is made. */
 export class JournalReader {
   readonly #deps: JournalReaderDeps;
-  readonly #copies = new Map<string, Copy[]>();
+  readonly #copies = new Map<string, HeldCopy[]>();
   readonly chain: Chain;
   readonly #snapshots: readonly SnapshotName[];
 

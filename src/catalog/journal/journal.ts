@@ -53,23 +53,11 @@ export class Journal implements CommitJournal, AsyncDisposable {
     const writer = new PieceWriter({ cluster, holdings, random: deps.random });
     const { sync, collectMs, timeoutMs } = settings;
     this.#shipper = new Shipper({ kv, cluster, writer, clock, logger, timeoutMs, collectMs: sync ? 0 : collectMs });
-    this.#keeper = new Keeper({
-      cluster,
-      holdings,
-      writer,
-      clock,
-      logger,
-      shipper: this.#shipper,
-      lowestCursor: () => lowestCursor(kv),
-    });
+    const shared = { cluster, holdings, writer, clock, logger, shipper: this.#shipper };
+    this.#keeper = new Keeper({ ...shared, lowestCursor: () => lowestCursor(kv) });
     this.#snapshotter = new Snapshotter({
+      ...shared,
       kv,
-      cluster,
-      holdings,
-      writer,
-      clock,
-      logger,
-      shipper: this.#shipper,
       onMaking: (base) => {
         this.#keeper.making = base;
       },

@@ -5,6 +5,7 @@
  * In `sync`, what the store shows before the journal has it is shown to nobody: were the store lost in that moment, a
  * reader would have seen what never was.
  */
+import { keyText } from "../key-text.ts";
 import {
   CatalogError,
   type Kv,
@@ -42,14 +43,14 @@ export class JournaledKv implements Kv {
   }
 
   async get(key: KvKey): Promise<KvEntry | undefined> {
-    const deletion = this.#deleting.size === 0 ? undefined : this.#deleting.get(textOf(key));
+    const deletion = this.#deleting.size === 0 ? undefined : this.#deleting.get(keyText(key));
     const entry = await this.#store.get(key);
     await this.#journaled([entry], deletion);
     return entry;
   }
 
   async getMany(keys: readonly KvKey[]): Promise<(KvEntry | undefined)[]> {
-    const deletions = this.#deleting.size === 0 ? [] : keys.flatMap((key) => this.#deleting.get(textOf(key)) ?? []);
+    const deletions = this.#deleting.size === 0 ? [] : keys.flatMap((key) => this.#deleting.get(keyText(key)) ?? []);
     const entries = await this.#store.getMany(keys);
     await this.#journaled(entries, Promise.all(deletions));
     return entries;
@@ -81,7 +82,7 @@ export class JournaledKv implements Kv {
     if (!sync || !journaled) return this.#commitToStore(request, journaled);
     if (failure !== undefined) throw new CatalogError("unavailable", "no node takes the journal", { cause: failure });
     const committing = this.#commitAndShip(request);
-    const deleted = request.mutations.flatMap(({ kind, key }) => (kind === "delete" ? [textOf(key)] : []));
+    const deleted = request.mutations.flatMap(({ kind, key }) => (kind === "delete" ? [keyText(key)] : []));
     for (const key of deleted) this.#deleting.set(key, committing);
     this.#committing.add(committing);
     try {
@@ -106,7 +107,7 @@ export class JournaledKv implements Kv {
 
   #deletionsIn({ start, end }: KvRange): Promise<unknown>[] {
     if (this.#deleting.size === 0) return [];
-    const [first, last] = [textOf(start), textOf(end)];
+    const [first, last] = [keyText(start), keyText(end)];
     return [...this.#deleting].flatMap(([key, deletion]) => (key >= first && key < last ? [deletion] : []));
   }
 
@@ -124,9 +125,4 @@ export class JournaledKv implements Kv {
       throw new CatalogError("unavailable", "the journal is behind what is to be read", { cause: error });
     }
   }
-}
-
-/** One character a byte: texts compare as the bytes do. */
-function textOf(key: KvKey): string {
-  return Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString("latin1");
 }

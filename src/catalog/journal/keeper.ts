@@ -7,7 +7,7 @@ import { NodeError } from "../../nodes/storage-node.ts";
 import type { Logger } from "../../observability/logger.ts";
 import type { Clock } from "../../shared/clock.ts";
 import type { KvChange } from "../kv.ts";
-import type { Holdings } from "./holdings.ts";
+import type { HeldCopy, Holdings } from "./holdings.ts";
 import type { JournalName, SegmentName, SnapshotName } from "./journal-name.ts";
 import { type HeldPiece, type JournalCluster, type JournalNode, readPiece } from "./journal-nodes.ts";
 import { identityOf, isSegment, JournalReader } from "./journal-reader.ts";
@@ -50,11 +50,6 @@ type KeeperStatus = Pick<
   "domains" | "segments" | "bytes" | "snapshot" | "rebuildable" | "gaps" | "missingCommits" | "unlisted"
 >;
 
-interface Held {
-  readonly holder: JournalNode;
-  readonly piece: HeldPiece;
-}
-
 export class Keeper {
   readonly #deps: KeeperDeps;
   readonly #listedAtMs = new Map<string, number>();
@@ -82,6 +77,9 @@ export class Keeper {
 
   /** Learns what the nodes hold, before anything is written. */
   async prepare(signal: AbortSignal): Promise<void> {
+    const { cluster, holdings, clock } = this.#deps;
+    // They were listed a moment ago, when the catalog was brought up to date.
+    for (const { uuid } of cluster.nodes()) if (holdings.knows(uuid)) this.#listedAtMs.set(uuid, clock.monotonicMs());
     await this.#list(signal);
     this.#tellReach();
   }
@@ -90,7 +88,7 @@ export class Keeper {
     const { cluster, holdings, shipper } = this.#deps;
     const retention = new Retention(cluster, holdings);
     for (const domain of cluster.domains()) {
-      shipper.reaches(domain, retention.chainIn(domain).reach(retention.floor));
+      shipper.reaches(domain, retention.reachIn(domain));
     }
   }
 
@@ -115,7 +113,7 @@ export class Keeper {
     }
   }
 
-  async #anyGood(copies: readonly Held[]): Promise<boolean> {
+  async #anyGood(copies: readonly HeldCopy[]): Promise<boolean> {
     for (const { holder, piece } of copies) {
       try {
         checkPiece(await readPiece(holder.node, piece), piece.name, this.#deps.cluster.clusterId);
@@ -149,7 +147,7 @@ export class Keeper {
     const pending = unlisted.filter((node) => node.servesReads());
     const domains = cluster.domains().map((domain): DomainJournal => {
       if (pending.some((node) => node.domain === domain)) return { domain };
-      return { domain, through: Math.min(durable, retention.chainIn(domain).reach(retention.floor)) };
+      return { domain, through: Math.min(durable, retention.reachIn(domain)) };
     });
     const [newest] = retention.snapshots;
     const gaps = pending.length === 0 ? retention.gaps(durable) : [];
@@ -250,6 +248,7 @@ export class Keeper {
     const retention = new Retention(cluster, holdings);
     const bytesOf = new Map(retention.held.map(({ piece }) => [identityOf(piece.name), piece.bytes]));
     const end = this.#deps.shipper.shippedThrough;
+    const reader = this.#reader();
     let row: SegmentName[] = [];
     let bytes = 0;
     for (let at = retention.floor + 1; at <= end && !signal.aborted; ) {
@@ -264,18 +263,17 @@ export class Keeper {
         bytes += length;
       }
       if (row.length >= MERGE_SEGMENTS || (row.length > 1 && bytes >= SEGMENT_BYTES)) {
-        await this.#mergeRow(row, signal);
+        await this.#mergeRow(row, reader, signal);
         [row, bytes] = [[], 0];
       }
       at = next.through + 1;
     }
   }
 
-  async #mergeRow(row: readonly SegmentName[], signal: AbortSignal): Promise<void> {
-    const { cluster, writer, clock, holdings } = this.#deps;
+  async #mergeRow(row: readonly SegmentName[], reader: JournalReader, signal: AbortSignal): Promise<void> {
+    const { cluster, writer, clock } = this.#deps;
     const [first, last] = [row[0], row.at(-1)];
     if (first === undefined || last === undefined) return;
-    const reader = this.#reader();
     const changes: KvChange[] = [];
     let through = first.from - 1;
     for await (const segment of reader.segments(through, signal)) {
@@ -288,11 +286,9 @@ export class Keeper {
     const name: SegmentName = { ...first, through };
     const origin = { clusterId: cluster.clusterId, madeAtMs: clock.nowMs() };
     const bytes = encodeSegment({ ...origin, ...name, changes });
-    await writer.write(name, bytes);
+    const { domains } = await writer.write(name, bytes);
     // The parts may go where the whole is: so it goes wherever the parts are.
-    const retention = new Retention(cluster, holdings);
-    for (const domain of cluster.domains())
-      if (!retention.holds(domain, name)) await writer.writeTo(domain, name, bytes);
+    for (const domain of cluster.domains()) if (!domains.has(domain)) await writer.writeTo(domain, name, bytes);
   }
 
   async #copyToDomains(signal: AbortSignal): Promise<void> {

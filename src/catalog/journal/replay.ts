@@ -1,7 +1,9 @@
 /**
  * Brings a store to what the journal says: one that is a little behind, or an empty one.
  */
-import type { KvRestored, KvStore } from "../kv.ts";
+
+import type { KvStore } from "../kv.ts";
+import { restoredBy } from "../kv-change.ts";
 import type { JournalReader } from "./journal-reader.ts";
 import type { Segment, Snapshot } from "./pieces.ts";
 
@@ -17,10 +19,7 @@ export class JournalGapError extends Error {
 
 /** Writes what a segment says. */
 export async function applySegment(kv: KvStore, segment: Segment): Promise<void> {
-  const entries = segment.changes.flatMap(({ version, writes }): KvRestored[] =>
-    writes.map(({ key, value }) => ({ key, value, version })),
-  );
-  await kv.restore(entries, segment.through);
+  await kv.restore(restoredBy(segment.changes), segment.through);
 }
 
 /**

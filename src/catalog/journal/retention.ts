@@ -2,22 +2,17 @@
  * What of the journal is kept, and what of it a domain has: worked out from the names of the pieces that each node holds.
  */
 import { Chain, type Gap } from "./chain.ts";
-import type { Holdings } from "./holdings.ts";
+import type { HeldCopy, Holdings } from "./holdings.ts";
 import type { ChunkName, JournalName, SegmentName, SnapshotName } from "./journal-name.ts";
-import type { HeldPiece, JournalCluster, JournalNode } from "./journal-nodes.ts";
+import type { HeldPiece, JournalCluster } from "./journal-nodes.ts";
 import { chunkOf, identityOf } from "./journal-reader.ts";
 
 /** Snapshots that are kept, and the journal behind the older of them: one may turn out to be unreadable. */
 const SNAPSHOTS_KEPT = 2;
 
-interface HeldBy {
-  readonly holder: JournalNode;
-  readonly piece: HeldPiece;
-}
-
 /** A picture of what the nodes hold, at one moment. */
 export class Retention {
-  readonly held: readonly HeldBy[];
+  readonly held: readonly HeldCopy[];
   /** Of all nodes. */
   readonly chain: Chain;
   /** The newest snapshots that a quorum of domains holds whole, the newest first. */
@@ -62,6 +57,11 @@ export class Retention {
     return new Chain(names, this.#names);
   }
 
+  /** The last commit to which a domain's nodes have everything that is kept. */
+  reachIn(domain: string): number {
+    return this.chainIn(domain).reach(this.floor);
+  }
+
   /** The last commit to which the pieces of all nodes together reach from what is kept. */
   get reach(): number {
     return this.chain.reach(this.snapshots[0]?.base ?? 0);
@@ -99,7 +99,7 @@ export class Retention {
    * @param making the base of a snapshot that is being made
    * @param keptAfter segments after this commit are kept even behind the snapshots
    */
-  superfluous(making: number | undefined, keptAfter = this.floor): HeldBy[] {
+  superfluous(making: number | undefined, keptAfter = this.floor): HeldCopy[] {
     const kept = new Set(this.snapshots.flatMap(piecesOf).map(identityOf));
     const listed = new Set(this.#names.flatMap((name) => (name.kind === "snapshot" ? [attemptOf(name)] : [])));
     const enough = this.snapshots.length >= SNAPSHOTS_KEPT;
@@ -114,11 +114,11 @@ export class Retention {
   }
 
   /** Segments that lie within a longer one of the same session in the same domain. */
-  #contained(): Set<HeldBy> {
-    const contained = new Set<HeldBy>();
+  #contained(): Set<HeldCopy> {
+    const contained = new Set<HeldCopy>();
     const longest = new Map<string, SegmentName>();
     const ordered = this.held
-      .filter((one): one is HeldBy & { piece: { name: SegmentName } } => one.piece.name.kind === "segment")
+      .filter((one): one is HeldCopy & { piece: { name: SegmentName } } => one.piece.name.kind === "segment")
       .sort((a, b) => a.piece.name.from - b.piece.name.from || b.piece.name.through - a.piece.name.through);
     for (const one of ordered) {
       const { name } = one.piece;

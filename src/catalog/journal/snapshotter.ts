@@ -5,6 +5,8 @@
  */
 import type { Logger } from "../../observability/logger.ts";
 import type { Clock } from "../../shared/clock.ts";
+import { walk } from "../catalog.ts";
+import { WHOLE_CATALOG } from "../keys.ts";
 import type { KvEntry, KvStore } from "../kv.ts";
 import { isLocal } from "../kv-atomic.ts";
 import type { Holdings } from "./holdings.ts";
@@ -18,8 +20,6 @@ import type { Shipper } from "./shipper.ts";
 /** Bytes of entries in one chunk, about. */
 const CHUNK_BYTES = 4 * 1024 * 1024;
 const PAGE_ENTRIES = 1_000;
-/** Every key of a catalog lies between these. */
-const ALL = { start: Buffer.of(0), end: Buffer.of(0xff) };
 
 export interface SnapshotterDeps {
   readonly kv: KvStore;
@@ -87,21 +87,14 @@ export class Snapshotter {
   async *#chunks(signal: AbortSignal): AsyncGenerator<KvEntry[], void, undefined> {
     let chunk: KvEntry[] = [];
     let bytes = 0;
-    let { start } = ALL;
-    for (;;) {
+    for await (const entry of walk(this.#deps.kv, WHOLE_CATALOG, PAGE_ENTRIES)) {
       signal.throwIfAborted();
-      const page = await this.#deps.kv.list({ start, end: ALL.end }, { limit: PAGE_ENTRIES });
-      for (const entry of page) {
-        if (isLocal(entry.key)) continue;
-        chunk.push(entry);
-        bytes += entry.key.length + entry.value.length;
-        if (bytes < CHUNK_BYTES) continue;
-        yield chunk;
-        [chunk, bytes] = [[], 0];
-      }
-      const last = page.at(-1);
-      if (last === undefined || page.length < PAGE_ENTRIES) break;
-      start = Buffer.concat([last.key, Buffer.of(0)]);
+      if (isLocal(entry.key)) continue;
+      chunk.push(entry);
+      bytes += entry.key.length + entry.value.length;
+      if (bytes < CHUNK_BYTES) continue;
+      yield chunk;
+      [chunk, bytes] = [[], 0];
     }
     if (chunk.length > 0) yield chunk;
   }

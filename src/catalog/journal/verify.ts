@@ -177,7 +177,7 @@ export class Verifier implements AsyncDisposable {
     });
     const domains = pieces.map((own) => ({
       domain: own.domain,
-      through: Math.min(durableVersion, retention.chainIn(own.domain).reach(retention.floor)),
+      through: Math.min(durableVersion, retention.reachIn(own.domain)),
       sufficient: suffices([own], pieces, durableVersion),
     }));
     this.#tell({ domains });

@@ -2,6 +2,7 @@
  * The key-value seam in memory, for tests, the simulation and `memory:` catalogs. It keeps nothing on a disk, waits
  * for nothing and applies a commit within the call: whoever replays the calls gets the same answers.
  */
+import { keyText } from "../key-text.ts";
 import {
   CatalogError,
   ChangesForgottenError,
@@ -62,8 +63,8 @@ class MemoryKv implements KvStore {
     this.#refuseIfClosed();
     checkRange(range);
     checkListOptions(options);
-    const start = this.#positionOf(textOf(range.start));
-    const end = this.#positionOf(textOf(range.end));
+    const start = this.#positionOf(keyText(range.start));
+    const end = this.#positionOf(keyText(range.end));
     const found =
       options.reverse === true
         ? this.#keys.slice(Math.max(start, end - options.limit), Math.max(start, end)).reverse()
@@ -105,8 +106,8 @@ class MemoryKv implements KvStore {
     this.#refuseIfClosed();
     checkRestore(entries, version, this.#version);
     for (const { key, value, version } of entries) {
-      if (value === null) this.#remove(textOf(key));
-      else this.#put(textOf(key), Buffer.from(value), version);
+      if (value === null) this.#remove(keyText(key));
+      else this.#put(keyText(key), Buffer.from(value), version);
     }
     this.#version = version;
     this.#changes = [];
@@ -122,7 +123,7 @@ class MemoryKv implements KvStore {
 
   #read(key: KvKey): KvEntry | undefined {
     checkKey(key);
-    return this.#copyOf(textOf(key));
+    return this.#copyOf(keyText(key));
   }
 
   /** A copy, so that nobody changes the store through what it answered. */
@@ -145,14 +146,14 @@ class MemoryKv implements KvStore {
   }
 
   #holds(check: KvCheck): boolean {
-    if (check.kind === "version") return (this.#entries.get(textOf(check.key))?.version ?? null) === check.version;
-    const first = this.#keys[this.#positionOf(textOf(check.range.start))];
-    return first === undefined || first >= textOf(check.range.end);
+    if (check.kind === "version") return (this.#entries.get(keyText(check.key))?.version ?? null) === check.version;
+    const first = this.#keys[this.#positionOf(keyText(check.range.start))];
+    return first === undefined || first >= keyText(check.range.end);
   }
 
   #apply(mutation: KvMutation): KvWrite {
     const key = Buffer.from(mutation.key);
-    const text = textOf(key);
+    const text = keyText(key);
     switch (mutation.kind) {
       case "set":
         return { key, value: this.#put(text, Buffer.from(mutation.value), this.#version) };
@@ -192,8 +193,4 @@ class MemoryKv implements KvStore {
 /** A copy, for the same reason as `#copyOf`'s. */
 function copyOfWrite({ key, value }: KvWrite): KvWrite {
   return { key: Buffer.from(key), value: value === null ? null : Buffer.from(value) };
-}
-
-function textOf(key: KvKey): string {
-  return Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString("latin1");
 }
