@@ -35,29 +35,37 @@ export function journalCluster(members: () => Members, clusterId: () => Id): Jou
     get clusterId() {
       return clusterId();
     },
-    nodes: () => {
-      const domains = new Set(active());
-      return members()
-        .all()
-        .map(({ spec, node }): JournalNode => {
-          const { uuid, name, domain } = spec;
-          return {
-            uuid,
-            name,
-            domain,
-            node,
-            active: domains.has(domain),
-            // Also where it is full for blobs: deletions need the journal.
-            takesWrites: () => spec.acceptsWrites && members().servesReads(uuid),
-            servesReads: () => members().servesReads(uuid),
-            lost: () => members().get(uuid)?.state === "replaced",
-          };
-        });
-    },
+    nodes: () => journalNodes(members(), new Set(active())),
     domains: active,
     quorum: () => members().topology.replication.quorum,
     degraded: () => members().topology.replication.degradedWrite.enabled,
   };
+}
+
+function journalNodes(members: Members, active: ReadonlySet<string>): JournalNode[] {
+  return members.all().map(({ spec: { uuid, name, domain, acceptsWrites }, node }) => ({
+    uuid,
+    name,
+    domain,
+    node,
+    active: active.has(domain),
+    // Also where it is full for blobs: deletions need the journal.
+    takesWrites: () => acceptsWrites && members.servesReads(uuid),
+    servesReads: () => members.servesReads(uuid),
+    lost: () => members.get(uuid)?.state === "replaced",
+  }));
+}
+
+/** A node whose journal is only read. */
+export function readOnlyNode(node: Pick<JournalNode, "uuid" | "name" | "domain" | "node">): JournalNode {
+  return { ...node, active: true, takesWrites: () => false, servesReads: () => true, lost: () => false };
+}
+
+/** Learns what a node holds of the journal that may not be open yet. @throws NodeError */
+export async function listJournal(node: JournalNode, holdings: Holdings, signal?: AbortSignal): Promise<void> {
+  // A node is opened by the first probe.
+  await node.node.probe("reach", signal);
+  await holdings.refresh(node, signal);
 }
 
 /** No node could be asked for its journal. */
@@ -86,8 +94,7 @@ export async function catchUpWithNodes(
   const records = (await loadTopology(kv))?.records;
   const nodes = [...handles].map(([uuid, { node }]): JournalNode => {
     const { name, domain } = records?.get(uuid) ?? { name: node.name, domain: "" };
-    const answers = { takesWrites: () => false, servesReads: () => true, lost: () => false };
-    return { uuid, name, domain, node, active: true, ...answers };
+    return readOnlyNode({ uuid, name, domain, node });
   });
   if (nodes.length === 0) return holdings;
   const causes = await listAll(nodes, holdings, deps);
@@ -112,9 +119,7 @@ async function listAll(
   await Promise.all(
     nodes.map(async (node) => {
       try {
-        // A node is opened by the first probe.
-        await node.node.probe("reach", abort.signal);
-        await holdings.refresh(node, abort.signal);
+        await listJournal(node, holdings, abort.signal);
       } catch (error) {
         if (!(error instanceof NodeError)) throw error;
         logger.warn({ err: error, node: node.name }, "a node does not answer what it holds of the journal");

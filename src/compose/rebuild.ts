@@ -19,6 +19,7 @@ import { systemClock } from "../shared/clock.ts";
 import { toError } from "../shared/errors.ts";
 import type { Id } from "../shared/ids.ts";
 import { systemRandom } from "../shared/random.ts";
+import { listJournal, readOnlyNode } from "./journal.ts";
 import { loadKeys, readClusterKey } from "./key-files.ts";
 import { type NodeDeps, openNodeHandle, readIdentityOn } from "./nodes.ts";
 import { claimDataFolder, StartError, startStep } from "./start-step.ts";
@@ -167,12 +168,9 @@ async function listJournals(
     }
     const { node } = openNodeHandle(deps, config, true);
     stack.defer(() => node.close());
-    const answers = { active: true, takesWrites: () => false, servesReads: () => true, lost: () => false };
-    const journalNode = { uuid: identity.nodeUuid, name, domain, node, ...answers };
+    const journalNode = readOnlyNode({ uuid: identity.nodeUuid, name, domain, node });
     try {
-      // A node is opened by the first probe.
-      await node.probe("reach");
-      await holdings.refresh(journalNode);
+      await listJournal(journalNode, holdings);
       nodes.push(journalNode);
     } catch (error) {
       unseen.push({ node: name, domain, reason: toError(error).message });
