@@ -85,7 +85,7 @@ export class Compactor {
     });
   }
 
-  /** Compacts all that there is to be compacted now. What goes wrong is logged. */
+  /** Compacts what there is to be compacted now; what others fill and empty meanwhile is for the next run. Errors are logged. */
   run(): Promise<void> {
     this.#running ??= this.#run().finally(() => {
       this.#running = undefined;
@@ -110,10 +110,11 @@ export class Compactor {
   }
 
   async #run(): Promise<void> {
-    const { lifetime, log } = this.#parts;
+    const { lifetime, log, volumes } = this.#parts;
+    const { lastNumber } = volumes;
     try {
       while (!lifetime.closed) {
-        const step = await this.#next();
+        const step = await this.#next(lastNumber);
         if (step === undefined) return;
         await this.#take(step);
       }
@@ -126,12 +127,12 @@ export class Compactor {
     }
   }
 
-  async #next(): Promise<CompactionStep | undefined> {
+  /** The next step among the volumes up to a number. */
+  async #next(upTo: number): Promise<CompactionStep | undefined> {
     const { space, limits, volumes } = this.#parts;
     const disk = await space.disk();
-    const all = this.#volumes();
     return planCompaction({
-      volumes: all,
+      volumes: this.#volumes().filter(({ number }) => number <= upTo),
       lastNumber: volumes.lastNumber,
       disk,
       reserveBytes: moveReserveBytes(limits),
