@@ -40,7 +40,12 @@ export function readIdentityDocument(
 export type IdentityVerdict =
   | { readonly kind: "same" }
   /** Another node's, another cluster's, or none at all; `reason` is for an operator. */
-  | { readonly kind: "other"; readonly reason: string };
+  | {
+      readonly kind: "other";
+      readonly reason: string;
+      /** The other node of this cluster that it says to be. */
+      readonly sibling?: Id;
+    };
 
 export function judgeIdentity(document: Uint8Array, expected: Identity, clusterKey: Uint8Array): IdentityVerdict {
   const parsed = parseDocument(document);
@@ -52,7 +57,8 @@ export function judgeIdentity(document: Uint8Array, expected: Identity, clusterK
     return { kind: "other", reason: "its identity is not signed with this cluster's key" };
   }
   if (parsed.nodeUuid !== expected.nodeUuid) {
-    return { kind: "other", reason: `it is another node of this cluster (${parsed.nodeUuid})` };
+    const sibling = parsed.nodeUuid;
+    return { kind: "other", reason: `it is another node of this cluster (${sibling})`, sibling };
   }
   return { kind: "same" };
 }

@@ -3,6 +3,7 @@
  * after its circuit breaker opened. Each node has a clock of its own; no check waits for another.
  */
 import type { Catalog } from "../catalog/catalog.ts";
+import { nodeKey } from "../catalog/keys.ts";
 import type { StorageNode } from "../nodes/storage-node.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { Placement } from "../placement/placement.ts";
@@ -185,6 +186,7 @@ class TrackedNode implements Member {
   async #check(): Promise<void> {
     const { catalog, clusterKey, clock, logger, intervalMs } = this.#deps;
     const { uuid, name } = this.#spec;
+    const isKnown = async (other: Id): Promise<boolean> => (await catalog.kv.get(nodeKey(other))) !== undefined;
     this.#timer?.stop();
     const timeout = new AbortController();
     const timer = clock.startTimer(CHECK_TIMEOUT_MS, () => timeout.abort());
@@ -192,7 +194,12 @@ class TrackedNode implements Member {
       const result = await checkNode(
         this.node,
         { clusterId: catalog.clusterId, nodeUuid: uuid },
-        { clusterKey, admitted: this.#admitted, signal: AbortSignal.any([timeout.signal, this.#stopped.signal]) },
+        {
+          clusterKey,
+          admitted: this.#admitted,
+          isKnown,
+          signal: AbortSignal.any([timeout.signal, this.#stopped.signal]),
+        },
       );
       if (this.#stopped.signal.aborted) return;
       if (result.admittedNow === true) {

@@ -1,7 +1,9 @@
 /**
  * Whether a node is there, is ours, and is the one we know: what its state follows from.
  */
+import { LAST_JOURNAL_KEY } from "../nodes/copy-key.ts";
 import { NodeError, type ProbeFinding, type StorageNode } from "../nodes/storage-node.ts";
+import type { Id } from "../shared/ids.ts";
 import { type Identity, judgeIdentity, writeIdentityDocument } from "./identity.ts";
 import type { NodeState } from "./members.ts";
 
@@ -20,7 +22,13 @@ export interface CheckResult {
 export async function checkNode(
   node: StorageNode,
   expected: Identity,
-  how: { readonly clusterKey: Uint8Array; readonly admitted: boolean; readonly signal?: AbortSignal },
+  how: {
+    readonly clusterKey: Uint8Array;
+    readonly admitted: boolean;
+    /** Whether the cluster has, or had, a node of this uuid. */
+    readonly isKnown: (nodeUuid: Id) => Promise<boolean>;
+    readonly signal?: AbortSignal;
+  },
 ): Promise<CheckResult> {
   try {
     const findings = await node.probe("reach", how.signal);
@@ -33,7 +41,13 @@ export async function checkNode(
     const document = await node.readIdentity(how.signal);
     if (document !== undefined) {
       const verdict = judgeIdentity(document, expected, how.clusterKey);
-      if (verdict.kind === "other") return { state: "refused", reason: verdict.reason };
+      if (verdict.kind === "other") {
+        const { sibling } = verdict;
+        const abandoned = sibling !== undefined && !how.admitted && (await isAbandoned(node, sibling, how));
+        return abandoned
+          ? await admit(node, expected, { ...how, identified: false })
+          : { state: "refused", reason: verdict.reason };
+      }
       return how.admitted ? { state: "online" } : await admit(node, expected, { ...how, identified: true });
     }
     if (how.admitted) return { state: "replaced", reason: "the identity that this cluster left on it is gone" };
@@ -42,6 +56,20 @@ export async function checkNode(
     if (error instanceof NodeError) return stateOfError(error);
     throw error;
   }
+}
+
+/**
+ * Whether a node got its identity from a commit that never came to be: the catalog was lost before its journal had the
+ * node, so nobody knows of it and it got no blob.
+ */
+async function isAbandoned(
+  node: StorageNode,
+  nodeUuid: Id,
+  how: { readonly isKnown: (nodeUuid: Id) => Promise<boolean>; readonly signal?: AbortSignal },
+): Promise<boolean> {
+  if (await how.isKnown(nodeUuid)) return false;
+  const { blobs } = await node.list({ after: LAST_JOURNAL_KEY, limit: 1 }, how.signal);
+  return blobs.length === 0;
 }
 
 async function admit(

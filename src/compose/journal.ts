@@ -69,7 +69,7 @@ export async function listJournal(node: JournalNode, holdings: Holdings, signal?
 }
 
 /** No node could be asked for its journal. */
-class NoJournalError extends Error {
+export class NoJournalError extends Error {
   constructor(causes: readonly unknown[]) {
     super("no node answers what the journal says, so it is not known whether the catalog is up to date", {
       cause: causes[0],

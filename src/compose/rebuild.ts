@@ -15,6 +15,7 @@ import type { Config, NodeConfig, Secrets } from "../config/config.ts";
 import type { StorageNode } from "../nodes/storage-node.ts";
 import { createLoggers } from "../observability/logger.ts";
 import { createMetrics } from "../observability/metrics.ts";
+import type { ReplicationPolicy } from "../placement/topology.ts";
 import { systemClock } from "../shared/clock.ts";
 import { toError } from "../shared/errors.ts";
 import type { Id } from "../shared/ids.ts";
@@ -180,15 +181,25 @@ async function listJournals(
 }
 
 /**
- * Every commit that was acknowledged is in a quorum of domains: so many have to answer that one of them is among these.
- * @throws StartError
+ * Whether all is seen that was acknowledged. Every commit is in a quorum of domains, so that many have to answer with
+ * all their nodes that one of them is among these; a degraded one may be on any two nodes, so all have to answer.
  */
-function requireDomains({ storage }: Config, unseen: readonly UnseenNode[]): void {
-  const active = storage.domains.filter(({ role }) => role === "active").map(({ name }) => name);
+export function domainsThatAnswer(
+  active: readonly string[],
+  unseen: readonly { readonly domain: string }[],
+  { quorum, degradedWrite }: Pick<ReplicationPolicy, "quorum" | "degradedWrite">,
+): { readonly answering: number; readonly needed: number; readonly enough: boolean } {
   const silent = new Set(unseen.map(({ domain }) => domain));
   const answering = active.filter((name) => !silent.has(name)).length;
-  const needed = active.length - Math.min(storage.replication.quorum, active.length) + 1;
-  if (answering >= needed) return;
+  const needed = degradedWrite.enabled ? active.length : active.length - Math.min(quorum, active.length) + 1;
+  return { answering, needed, enough: degradedWrite.enabled ? unseen.length === 0 : answering >= needed };
+}
+
+/** @throws StartError */
+function requireDomains({ storage }: Config, unseen: readonly UnseenNode[]): void {
+  const active = storage.domains.filter(({ role }) => role === "active").map(({ name }) => name);
+  const { answering, needed, enough } = domainsThatAnswer(active, unseen, storage.replication);
+  if (enough) return;
   const reasons = unseen.map(({ node, domain, reason }) => `${node} in ${domain}: ${reason}`);
   throw new StartError(
     `${answering} of ${active.length} domains answer with all their nodes, and ${needed} are needed to see all that was acknowledged (${reasons.join("; ")}); --accept-unseen rebuilds from what is there`,

@@ -26,6 +26,11 @@ export function newCopyKey(session: number, random: Random): CopyKey {
   return copyKeyFromBytes(bytes);
 }
 
+/** No piece of the journal comes behind it, and every copy of a blob does. */
+export const LAST_JOURNAL_KEY: CopyKey = copyKeyFromBytes(
+  Buffer.concat([Buffer.alloc(SESSION_BYTES, JOURNAL_SESSION), Buffer.alloc(RANDOM_BYTES, 0xff)]),
+);
+
 /** The COPY_KEY_BYTES bytes of a copy key. */
 export function copyKeyBytes(key: CopyKey): Buffer {
   return Buffer.from(key.slice(0, SESSION_DIGITS) + key.slice(SESSION_DIGITS + 1), "hex");

@@ -1,11 +1,14 @@
 /** The cluster of a case as its gateways are configured, and what they may log. */
 import { SessionEndedError } from "../../src/catalog/catalog.ts";
 import { ContentGoneError } from "../../src/catalog/contents.ts";
+import { NotDurableError } from "../../src/catalog/journal/piece-writer.ts";
+import { BadPieceError } from "../../src/catalog/journal/pieces.ts";
 import { CatalogError } from "../../src/catalog/kv.ts";
 import type { ConfiguredTopology } from "../../src/cluster/topology-store.ts";
 import { NodeError } from "../../src/nodes/storage-node.ts";
 import type { LogFields, Logger } from "../../src/observability/logger.ts";
 import { BlobUnavailableError } from "../../src/replication/read/blob-reader.ts";
+import { RecordTakenError } from "../../src/replication/scrub/local-record.ts";
 import { SlotContentionError } from "../../src/replication/slot-ledger.ts";
 import { domainOf, standbyDomain } from "../unit/placement/topologies.ts";
 import type { CaseConfig } from "./plan.ts";
@@ -67,6 +70,10 @@ const EXPECTED = [
   SlotContentionError,
   BlobUnavailableError,
   ContentGoneError,
+  NotDurableError,
+  BadPieceError,
+  // Two gateways scrub the same node: one of them goes on.
+  RecordTakenError,
 ] as const;
 
 /** What a gateway may run into. Anything else is a bug in it. */

@@ -1,8 +1,7 @@
 /**
  * What goes wrong besides the network and the store, by name. None asks for more than was promised: a copy is taken only
- * where another one of its blob is on record as good and untouched.
- *
- * The loss of the catalog and its rebuilding from the journal is to be one more of these.
+ * where another one of its blob is on record as good and untouched, the catalog where its journal is where it was
+ * promised to be.
  */
 import type { CopyKey } from "../../src/nodes/storage-node.ts";
 import type { Machine } from "./machine.ts";
@@ -31,6 +30,11 @@ const FAULTS: Faults = {
     const place = gateway % world.placeCount;
     const taken = [...world.servingAt(place)];
     if (taken.length !== 1) return;
+    if (world.config.journal !== "off") {
+      // The store is in the same process and goes with it.
+      startLater(world, place, { afterMs: 0, sessions: endAt(world, place) });
+      return;
+    }
     const sessions = taken.map(({ session }) => session);
     for (const session of sessions) world.leakySessions.add(session);
     world.launch(place, world.placeCount > 1 ? sessions : "others");
@@ -114,6 +118,28 @@ const FAULTS: Faults = {
     replaceNodes(world);
     world.launchAll();
   },
+
+  async "lose catalog"(world, { backMs }) {
+    if (!(await world.mayLoseCatalog())) return;
+    endAt(world, 0);
+    world.loseCatalog();
+    world.scheduler.after(backMs, () => world.rebuildCatalog());
+  },
+
+  "hurt journal"(world, { node, pick }) {
+    const machine = machineAt(world, node);
+    const pieces = world.catalogLost ? [] : machine.journalPieces;
+    const key = pieces[pick % Math.max(1, pieces.length)];
+    if (key === undefined) return;
+    world.trace.add(`piece ${key} of the journal on ${machine.name} is hurt`);
+    if (pick % 2 === 0) machine.corrupt(key);
+    else machine.destroy(key);
+  },
+
+  scrub(world, { pick }) {
+    const { serving } = world;
+    serving[pick % Math.max(1, serving.length)]?.scrubbing.request();
+  },
 };
 
 export async function applyFault(world: World, step: FaultStep): Promise<void> {
@@ -150,12 +176,14 @@ function offFor(world: World, node: number, forMs: number, off: (machine: Machin
 }
 
 async function takeCopy(world: World, pick: number, take: (machine: Machine, key: CopyKey) => void): Promise<void> {
+  if (world.catalogLost) return;
   const copies = await world.oracle.goodCopies();
   const copy = copies[pick % Math.max(1, copies.length)];
   if (copy !== undefined && (await mayLose(world, copy.machine, [copy.key]))) take(copy.machine, copy.key);
 }
 
 async function mayLose(world: World, machine: Machine, keys: Iterable<CopyKey>): Promise<boolean> {
+  if (world.catalogLost) return false;
   return world.oracle.mayLose(machine, new Set(keys));
 }
 

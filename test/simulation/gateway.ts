@@ -2,12 +2,17 @@
  * One process of a gateway in the simulation: what src/compose/storage.ts puts together, over the simulated store and
  * network and with times that suit the simulation's. A mutant may replace parts of it.
  */
-import { type Catalog, endOtherSessions, openCatalog } from "../../src/catalog/catalog.ts";
+import { type Catalog, endOtherSessions, openCatalog, readCluster } from "../../src/catalog/catalog.ts";
+import { Journal } from "../../src/catalog/journal/journal.ts";
+import type { JournalCluster } from "../../src/catalog/journal/journal-nodes.ts";
+import type { JournalSettings } from "../../src/catalog/journal/journal-settings.ts";
+import { JournaledKv } from "../../src/catalog/journal/journaled-kv.ts";
 import { sessionKey } from "../../src/catalog/keys.ts";
-import type { Kv } from "../../src/catalog/kv.ts";
+import type { Kv, KvStore } from "../../src/catalog/kv.ts";
 import { decodeSession, encodeSession } from "../../src/catalog/records/cluster.ts";
 import { Membership, type NodeHandle } from "../../src/cluster/membership.ts";
-import { applyConfiguration, type ConfiguredTopology } from "../../src/cluster/topology-store.ts";
+import { applyConfiguration, type ConfiguredTopology, loadTopology } from "../../src/cluster/topology-store.ts";
+import { catchUpWithNodes, journalCluster } from "../../src/compose/journal.ts";
 import type { StorageNode } from "../../src/nodes/storage-node.ts";
 import { wrapNode } from "../../src/nodes/wrap.ts";
 import { BREAKER_LIMITS, type NodeLimits, RETRY_LIMITS } from "../../src/nodes/wrappers/limits.ts";
@@ -27,6 +32,7 @@ import { OrphanCollector } from "../../src/replication/reclaim/orphan-collector.
 import { carryOutPendingDeletes } from "../../src/replication/reclaim/pending-deletes.ts";
 import { AbsentNodes } from "../../src/replication/repair/absent-nodes.ts";
 import { Repairer } from "../../src/replication/repair/repairer.ts";
+import { Scrubbing } from "../../src/replication/scrub/scrubbing.ts";
 import { createSlotLedger, type SlotLedger } from "../../src/replication/slot-ledger.ts";
 import { Worker } from "../../src/replication/worker.ts";
 import type { Checksums } from "../../src/shared/checksums.ts";
@@ -49,6 +55,17 @@ const CAPACITY_CACHE_MS = 10_000;
 const READ_LIMITS = { hedgeDelayMs: 100, stallTimeoutMs: 1_500 };
 export const STRAGGLER_TIMEOUT_MS = 4_000;
 const LAG_TIMEOUT_MS = 400;
+const JOURNAL_INTERVAL_MS = 3_000;
+const JOURNAL: JournalSettings = {
+  sync: true,
+  collectMs: 30,
+  timeoutMs: 3_000,
+  snapshotIntervalMs: 20_000,
+  snapshotBytes: 100_000,
+};
+/** A scrub and a comparison begin by themselves after this; a gateway looks for what is due once a minute. */
+const SCRUB_INTERVAL_MS = 120_000;
+const SCRUB = { enabled: true, intervalMs: SCRUB_INTERVAL_MS, bytesPerSecond: 1e9, copiesPerSecond: 1e6 };
 const CLUSTER_KEY = new Uint8Array(32).fill(7);
 
 const NODE_LIMITS: NodeLimits = {
@@ -85,6 +102,14 @@ export interface Parts {
 /** Deliberate bugs, by the part that they replace. */
 export interface Mutation {
   readonly machine?: { readonly acknowledgesEarly: true };
+  readonly newStore?: (store: KvStore) => KvStore;
+  readonly journalCluster?: (cluster: JournalCluster) => JournalCluster;
+  readonly journalSync?: boolean;
+  /** The seam that shows only what the journal has. */
+  readonly journaledKv?: (kv: Kv, store: KvStore) => Kv;
+  readonly journaledVersion?: (journal: Journal) => number;
+  /** How fast nodes are scrubbed. */
+  readonly noScrub?: true;
   readonly kv?: (kv: Kv) => Kv;
   readonly random?: (random: Random) => Random;
   readonly catalog?: (catalog: Catalog, kv: Kv) => Catalog;
@@ -104,7 +129,7 @@ export interface GatewayDeps {
   readonly config: CaseConfig;
   readonly scheduler: Scheduler;
   readonly random: Random;
-  readonly kv: Kv;
+  readonly kv: KvStore;
   readonly topology: ConfiguredTopology;
   /** The driver of a node, by its configured name. */
   readonly driver: (name: string, clusterId: Id) => StorageNode;
@@ -123,16 +148,38 @@ export interface SimGateway {
   readonly life: Life;
   readonly session: number;
   readonly service: ObjectService;
+  readonly scrubbing: Scrubbing;
+  readonly journal: Journal | undefined;
 }
 
-/** @throws CatalogError */
+/** @throws CatalogError; NoJournalError */
 export async function startGateway(deps: GatewayDeps): Promise<SimGateway> {
   const { name, life, config, scheduler, logger, mutation } = deps;
   const clock = processClock(scheduler, life, deps.skewMs);
   const random = mutation.random?.(deps.random) ?? deps.random;
   const ids = idSource(clock, random);
-  const kv = mutation.kv?.(deps.kv) ?? deps.kv;
-  const opened = await openCatalog(kv, { clock, ids, host: name, pid: 1 });
+  const handles = new Map<Id, NodeHandle>();
+  const journal =
+    config.journal === "off"
+      ? undefined
+      : await openJournal(deps, {
+          clock,
+          random,
+          handles,
+          members: () => membership,
+          clusterId: () => opened.clusterId,
+        });
+  const journaled = journal === undefined ? deps.kv : journaledKv(deps, journal);
+  const kv = mutation.kv?.(journaled) ?? journaled;
+  const opened = await openCatalog(kv, {
+    clock,
+    ids,
+    host: name,
+    pid: 1,
+    ...(journal === undefined
+      ? {}
+      : { journaledVersion: () => mutation.journaledVersion?.(journal) ?? journal.shippedThrough }),
+  });
   const catalog = mutation.catalog?.(opened, kv) ?? opened;
   if (deps.ends === "others") await endOtherSessions(opened);
   else for (const session of deps.ends) await endSession(opened, session);
@@ -141,9 +188,8 @@ export async function startGateway(deps: GatewayDeps): Promise<SimGateway> {
   const policy = mutation.policy?.(stored.replication) ?? stored.replication;
   const topology = { ...stored, replication: policy };
   deps.onTopology(new Map(topology.nodes.map(({ name: node, uuid }) => [node, uuid])));
-  const handles = new Map<Id, NodeHandle>();
   for (const spec of topology.nodes) {
-    if (!deps.topology.nodes.some((node) => node.name === spec.name)) continue;
+    if (handles.has(spec.uuid) || !deps.topology.nodes.some((node) => node.name === spec.name)) continue;
     handles.set(spec.uuid, openHandle(deps.driver(spec.name, catalog.clusterId), clock, random));
   }
   const membership = new Membership({
@@ -159,6 +205,7 @@ export async function startGateway(deps: GatewayDeps): Promise<SimGateway> {
     onStateChanged: () => {},
   });
   await membership.start(NODE_WAIT_MS);
+  await journal?.start({ number: opened.session, version: opened.sessionVersion });
 
   const members = (): Membership => membership;
   const discarder = createDiscarder({ catalog, members, clock, logger });
@@ -203,11 +250,34 @@ export async function startGateway(deps: GatewayDeps): Promise<SimGateway> {
     if ((await absentNodes.run(signal)) > 0) repair.wake();
   });
   const collect = worker("orphans", (signal) => orphans.run(signal), ORPHAN_INTERVAL_MS);
+  const keepJournal = worker(
+    "journal",
+    async (signal) => {
+      await journal?.keep(signal);
+      if (!signal.aborted) await journal?.snapshot(signal);
+    },
+    JOURNAL_INTERVAL_MS,
+  );
+  const scrubbing = new Scrubbing({
+    catalog,
+    members,
+    ledger,
+    recordDamage: (damage) => repairer.recordDamage(damage).then(() => repair.wake()),
+    busy: () => false,
+    clock,
+    logger,
+    scrub: SCRUB,
+    comparison: { enabled: true, intervalMs: SCRUB_INTERVAL_MS },
+    observer: { verified() {}, bad() {} },
+  });
   membership.onOnline(() => {
     repairer.nodeCameBack();
     repair.wake();
     pendingDeletes.wake();
+    keepJournal.wake();
   });
+  if (journal !== undefined) keepJournal.start(JOURNAL_INTERVAL_MS);
+  if (mutation.noScrub !== true) scrubbing.start();
   repairer.nodeCameBack();
   repair.start();
   absent.start();
@@ -254,7 +324,47 @@ export async function startGateway(deps: GatewayDeps): Promise<SimGateway> {
     life,
     session: catalog.session,
     service: mutation.service?.(service, parts) ?? service,
+    scrubbing,
+    journal,
   };
+}
+
+/** Brings the store up to what the nodes know, over those that were members before. */
+async function openJournal(
+  deps: GatewayDeps,
+  parts: {
+    readonly clock: Clock;
+    readonly random: Random;
+    readonly handles: Map<Id, NodeHandle>;
+    readonly members: () => Membership;
+    readonly clusterId: () => Id;
+  },
+): Promise<Journal> {
+  const { kv, mutation, logger, config } = deps;
+  const { clock, random, handles, members } = parts;
+  const cluster = await readCluster(kv);
+  const clusterId = cluster?.clusterId ?? "";
+  for (const { uuid, name, admitted } of (await loadTopology(kv))?.records.values() ?? []) {
+    if (!admitted || !deps.topology.nodes.some((node) => node.name === name)) continue;
+    handles.set(uuid, openHandle(deps.driver(name, clusterId), clock, random));
+  }
+  deps.onTopology(new Map([...handles].map(([uuid, { node }]) => [node.name, uuid])));
+  const holdings = await catchUpWithNodes(kv, handles, { clusterId, clock, logger });
+  const all = journalCluster(members, parts.clusterId);
+  return new Journal({
+    kv,
+    cluster: mutation.journalCluster?.(all) ?? all,
+    holdings,
+    settings: { ...JOURNAL, sync: mutation.journalSync ?? config.journal === "sync" },
+    clock,
+    random,
+    logger,
+  });
+}
+
+function journaledKv({ kv, mutation }: GatewayDeps, journal: Journal): Kv {
+  const journaled = new JournaledKv(kv, journal);
+  return mutation.journaledKv?.(journaled, kv) ?? journaled;
 }
 
 /** What whoever watches over several gateways does when one of them is taken for dead. */

@@ -10,6 +10,7 @@ import {
   type PutRequest,
   type StorageNode,
 } from "../../src/nodes/storage-node.ts";
+import { isJournals } from "../../src/replication/scrub/copies-of-node.ts";
 import type { Id } from "../../src/shared/ids.ts";
 import type { Chance } from "./chance.ts";
 import type { Scheduler } from "./scheduler.ts";
@@ -52,15 +53,13 @@ export class Machine {
   readonly written = new Map<CopyKey, { readonly blobId: Id; readonly bytes: Uint8Array }>();
   /** Copies that faults took away or changed after they were durable. */
   readonly destroyed = new Set<CopyKey>();
-  /** Copies that somebody asked to delete, whether they were still there or not. */
-  readonly deleted = new Set<CopyKey>();
   /** Copies that had been deleted and that a fault brought back. */
   readonly resurrected = new Set<CopyKey>();
   /** What others keep in our place, never to be touched. */
   readonly foreign = new Map<CopyKey, Uint8Array>();
+  /** A fault took or changed a piece of the journal here. */
+  journalHurt = false;
   #wiped = false;
-  /** Copies of a former self. */
-  readonly #gone = new Set<CopyKey>();
   #clusterId: Id | undefined;
   #under: StorageNode | undefined;
   #offReasons = 0;
@@ -137,6 +136,11 @@ export class Machine {
     this.#pending.clear();
   }
 
+  /** Pieces of the journal here, in a fixed order. */
+  get journalPieces(): CopyKey[] {
+    return [...this.store.blobs.keys()].filter((key) => isJournals(key) && !this.foreign.has(key)).sort();
+  }
+
   /** All faults are over. A wiped disk stays empty, a copy that was taken stays away. */
   recover(): void {
     this.#offReasons = 0;
@@ -188,13 +192,12 @@ export class Machine {
   /** The machine gets another name, and with it a new place in the cluster. */
   rename(name: string): void {
     this.name = name;
-    for (const key of this.destroyed) this.#gone.add(key);
     this.#wiped = false;
   }
 
   destroy(key: CopyKey): void {
     this.store.remove(key);
-    this.destroyed.add(key);
+    this.#hurt(key);
   }
 
   corrupt(key: CopyKey): void {
@@ -204,7 +207,12 @@ export class Machine {
     const at = this.#options.chance.below(bytes.length);
     bytes[at] = (bytes[at] ?? 0) ^ (1 << this.#options.chance.below(8));
     this.store.add(key, { blobId: blob.blobId, bytes });
+    this.#hurt(key);
+  }
+
+  #hurt(key: CopyKey): void {
     this.destroyed.add(key);
+    if (isJournals(key)) this.journalHurt = true;
   }
 
   addForeign(key: CopyKey, bytes: Uint8Array): void {
@@ -212,22 +220,11 @@ export class Machine {
     this.store.add(key, { blobId: FOREIGN_BLOB, bytes });
   }
 
-  /** The disk without what is foreign or came back by a fault. */
+  /** The disk without the journal, and without what is foreign or came back by a fault. */
   get ownStore(): MemoryStore {
     const store = new MemoryStore();
     for (const [key, blob] of this.store.blobs) {
-      if (!this.foreign.has(key) && !this.resurrected.has(key)) store.add(key, blob);
-    }
-    return store;
-  }
-
-  /** The disk as it would be if no fault had taken a copy: what the gateways may still believe. */
-  get believedStore(): MemoryStore {
-    const store = new MemoryStore();
-    for (const [key, blob] of this.store.blobs) store.add(key, blob);
-    for (const key of this.destroyed) {
-      const blob = this.written.get(key);
-      if (blob !== undefined && !this.deleted.has(key) && !this.#gone.has(key)) store.add(key, blob);
+      if (!isJournals(key) && !this.foreign.has(key) && !this.resurrected.has(key)) store.add(key, blob);
     }
     return store;
   }
@@ -263,7 +260,6 @@ export class Machine {
   delete(key: CopyKey, by: string): Promise<void> {
     const land = async (): Promise<void> => {
       if (this.store.blobs.has(key)) this.#options.onDelete(key, by);
-      this.deleted.add(key);
       await this.under.delete(key);
     };
     return this.#pend(this.#options.chance.between(0, SYNC_MS_MAX), { land, tear: () => {} });

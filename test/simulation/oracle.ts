@@ -11,6 +11,7 @@ import { decodeSession } from "../../src/catalog/records/cluster.ts";
 import { pack, unpack } from "../../src/catalog/tuple.ts";
 import { sessionOfCopyKey } from "../../src/nodes/copy-key.ts";
 import type { CopyKey } from "../../src/nodes/storage-node.ts";
+import { isJournals } from "../../src/replication/scrub/copies-of-node.ts";
 import { type Id, idFromBytes } from "../../src/shared/ids.ts";
 import { liveBlobs, readCatalog } from "../support/catalog-contents.ts";
 import type { Machine } from "./machine.ts";
@@ -21,7 +22,7 @@ const COPY_PREFIX = pack(["copy"]);
 const SETTLING_MS = 40_000;
 
 export interface OracleDeps {
-  readonly store: Kv;
+  readonly store: () => Kv;
   readonly config: CaseConfig;
   readonly nowMs: () => number;
   /** By the uuid under which the cluster knows, or knew, it. */
@@ -91,10 +92,10 @@ export class Oracle {
     const nodeUuid = uuidOf(machine);
     if (machine.foreign.has(key)) onViolation(`${by} deletes ${key} on ${machine.name}, which is foreign (I11)`);
     if (nodeUuid === undefined) return;
-    const entry = await store.get(copyIndexKey(nodeUuid, key));
+    const entry = await store().get(copyIndexKey(nodeUuid, key));
     if (entry === undefined) return;
     const { blobId, slot, home } = decodeCopyEntry(entry.value);
-    const located = await locateBlob(store, blobId, home);
+    const located = await locateBlob(store(), blobId, home);
     if (located === undefined || !isSamePlace(located.blob.slots[slot]?.location, { nodeUuid, key })) return;
     onViolation(`${by} deletes copy ${key} on ${machine.name}, which slot ${slot} of live blob ${blobId} is (I4)`);
   }
@@ -106,7 +107,7 @@ export class Oracle {
   async mayLose(machine: Machine, keys: ReadonlySet<CopyKey>): Promise<boolean> {
     const { store, nowMs, machineOf, machines } = this.#deps;
     if (nowMs() < this.#nothingTakenBeforeMs) return false;
-    const contents = await readCatalog(store);
+    const contents = await readCatalog(store());
     const claims = new Map<Id, { lost: number; kept: number }>();
     const recorded = new Set<CopyKey>();
     for (const blob of liveBlobs(contents).values()) {
@@ -128,7 +129,8 @@ export class Oracle {
     let unsettled = false;
     for (const key of keys) {
       const copy = machine.written.get(key);
-      if (copy === undefined || recorded.has(key)) continue;
+      // What the journal loses is of no weight as long as there is a catalog.
+      if (copy === undefined || recorded.has(key) || isJournals(key)) continue;
       // On its way into the catalog, perhaps: in place of another copy, or as one of a new blob.
       const claim = claims.get(copy.blobId);
       const dying = contents.copies.has(`${this.#deps.uuidOf(machine) ?? ""}/${key}`);
@@ -147,13 +149,13 @@ export class Oracle {
 
   /** Whether the session that wrote a copy may still commit it. */
   async #isLive(key: CopyKey): Promise<boolean> {
-    const entry = await this.#deps.store.get(sessionKey(sessionOfCopyKey(key)));
+    const entry = await this.#deps.store().get(sessionKey(sessionOfCopyKey(key)));
     return entry !== undefined && decodeSession(entry.value).state !== "ended";
   }
 
   /** Copies that are on record as good and untouched, in a fixed order. */
   async goodCopies(): Promise<{ machine: Machine; key: CopyKey }[]> {
-    const contents = await readCatalog(this.#deps.store);
+    const contents = await readCatalog(this.#deps.store());
     const found: { machine: Machine; key: CopyKey }[] = [];
     for (const place of [...contents.copies.keys()].sort()) {
       const [uuid = "", ...key] = place.split("/");

@@ -36,6 +36,8 @@ export interface CaseConfig {
   readonly large: boolean;
   readonly network: NetworkConditions;
   readonly store: StoreConditions;
+  /** Which there is where one gateway has the store to itself. */
+  readonly journal: "off" | "sync" | "async";
   /** Wall clocks of two processes differ by as much. */
   readonly skewMsMax: number;
 }
@@ -98,7 +100,10 @@ export type FaultStep =
   | { readonly fault: "corrupt copy"; readonly pick: number }
   | { readonly fault: "lose copy"; readonly pick: number }
   | { readonly fault: "foreign blob"; readonly node: number; readonly pick: number }
-  | { readonly fault: "nodes replaced" };
+  | { readonly fault: "nodes replaced" }
+  | { readonly fault: "lose catalog"; readonly backMs: number }
+  | { readonly fault: "hurt journal"; readonly node: number; readonly pick: number }
+  | { readonly fault: "scrub"; readonly pick: number };
 
 export type Step = { readonly waitMs: number } & (
   | ({ readonly client: number; readonly gateway: number } & Op)
@@ -145,6 +150,9 @@ function drawConfig(seed: number, draw: Chance): CaseConfig {
   const large = seed % LARGE_EVERY === 0;
   const gateways = draw.pick([1, 1, 2, 3]);
   const replicaCount = draw.happens(0.1) ? 2 : 1;
+  const sessions = gateways > 1 && draw.happens(0.6) ? "together" : "in turn";
+  const store = drawStore(draw);
+  const journal = sessions === "in turn" ? draw.pick(["sync", "sync", "async", "off"] as const) : "off";
   return {
     seed,
     domains,
@@ -159,13 +167,15 @@ function drawConfig(seed: number, draw: Chance): CaseConfig {
       handoff: draw.pick(["any", "any", "active", "none"] as const),
     },
     gateways,
-    sessions: gateways > 1 && draw.happens(0.6) ? "together" : "in turn",
+    sessions,
     clients: 2 + draw.below(5),
     segmentBytes: large ? LARGE_SEGMENT_BYTES : SEGMENT_BYTES,
     bufferBytes: large ? 2 * 262_144 : draw.pick([16, 1_000]),
     large,
     network: drawNetwork(draw),
-    store: drawStore(draw),
+    // A store with a journal is in the same process.
+    store: journal === "off" ? store : { ...store, lateCommit: 0 },
+    journal,
     skewMsMax: draw.pick([0, 0, 1_000]),
   };
 }
@@ -299,6 +309,9 @@ const FAULTS: Readonly<Record<FaultStep["fault"], number>> = {
   "lose copy": 6,
   "foreign blob": 2,
   "nodes replaced": 2,
+  "lose catalog": 8,
+  "hurt journal": 4,
+  scrub: 3,
 };
 
 function drawFault(config: CaseConfig, draw: Chance): FaultStep {
@@ -321,8 +334,13 @@ function drawFault(config: CaseConfig, draw: Chance): FaultStep {
       return { fault, node, forMs };
     case "power":
       return { fault, forMs: Math.round(draw.between(10, 2_000)) };
+    case "lose catalog":
+      return { fault, backMs: Math.round(draw.between(0, 3_000)) };
+    case "hurt journal":
+      return { fault, node, pick: draw.below(1_000_000) };
     case "corrupt copy":
     case "lose copy":
+    case "scrub":
       return { fault, pick: draw.below(1_000_000) };
     case "foreign blob":
       return { fault, node, pick: draw.below(1_000_000) };

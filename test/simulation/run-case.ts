@@ -83,8 +83,11 @@ async function finish(world: World): Promise<void> {
   world.calm = true;
   for (const machine of world.machines) machine.recover();
   replaceNodes(world);
+  await world.tryToRebuild();
+  await world.acceptRebuild();
   world.launch(0, "others");
   await world.until(() => world.serving.length > 0, "a gateway starts again");
+  world.serving[0]?.scrubbing.request();
   await settle(world, "after the faults");
   if (world.violations.length > 0) return;
 
@@ -130,7 +133,11 @@ async function settle(world: World, when: string): Promise<void> {
 async function unsettled(world: World): Promise<string[]> {
   const { problems, orphans, contents } = await world.audit();
   const pending = [...contents.pendingDeletes].filter((place) => world.isConfigured(place.split("/")[0] ?? ""));
+  const scrubs = await world.scrubs();
   return [
+    ...scrubs.flatMap(({ node, scrub, requested }) =>
+      requested || scrub.pass !== undefined ? [`the scrub of ${node} goes on`] : [],
+    ),
     ...problems.map((problem) => `catalog: ${problem}`),
     ...orphans.filter((orphan) => !world.isLeaky(orphan)).map((orphan) => `nothing names the copy ${orphan} (I3)`),
     ...[...contents.repairs.keys()].map((repair) => `${STILL_TO_REPAIR}: ${describeRepair(contents, repair)}`),
@@ -144,6 +151,9 @@ async function checkRedundancy(world: World): Promise<void> {
   for (const { blobId, slots } of liveBlobs(contents).values()) {
     for (const [number, { state, domain, location }] of slots.entries()) {
       const at = location && world.machineOf(location.nodeUuid);
+      if (state === "ok" && location !== undefined && at?.destroyed.has(location.key) === true) {
+        world.violation(`slot ${number} of blob ${blobId} is ok, and its copy rotted or is gone`);
+      }
       if (state !== "ok" || at?.domain !== domain) {
         world.violation(`slot ${number} of blob ${blobId} is ${state} in ${at?.domain} instead of ok in ${domain}`);
       }

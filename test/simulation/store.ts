@@ -4,15 +4,17 @@
  */
 import {
   CatalogError,
-  type Kv,
   type KvAtomic,
+  type KvChange,
   type KvCommitResult,
   type KvEntry,
   type KvKey,
   type KvListOptions,
   type KvRange,
+  type KvRestored,
+  type KvStore,
 } from "../../src/catalog/kv.ts";
-import { collectAtomic, type KvCommitRequest } from "../../src/catalog/kv-atomic.ts";
+import { collectAtomic, type KvCommitRequest, replayRequest } from "../../src/catalog/kv-atomic.ts";
 import type { Chance } from "./chance.ts";
 import type { Life, Scheduler } from "./scheduler.ts";
 
@@ -36,17 +38,19 @@ export interface StoreDeps {
   readonly scheduler: Scheduler;
   readonly chance: Chance;
   readonly conditions: () => StoreConditions;
+  /** The store's disk is gone: nothing is answered, and nothing that is on its way arrives. */
+  readonly lost: () => boolean;
   /** Told of every commit that was made, before anything else happens. */
   readonly onCommit: (by: string, request: KvCommitRequest) => void;
 }
 
-export class StoreConnection implements Kv {
-  readonly #under: Kv;
+export class StoreConnection implements KvStore {
+  readonly #under: KvStore;
   readonly #deps: StoreDeps;
   readonly #life: Life;
   readonly #by: string;
 
-  constructor(under: Kv, deps: StoreDeps, gateway: { readonly life: Life; readonly name: string }) {
+  constructor(under: KvStore, deps: StoreDeps, gateway: { readonly life: Life; readonly name: string }) {
     this.#under = under;
     this.#deps = deps;
     this.#life = gateway.life;
@@ -69,20 +73,36 @@ export class StoreConnection implements Kv {
     return this.#read(() => this.#under.version());
   }
 
+  changes(after: number, bytesMax: number): Promise<KvChange[]> {
+    return this.#read(() => this.#under.changes(after, bytesMax));
+  }
+
+  forgetChanges(through: number): void {
+    if (!this.#gone) this.#under.forgetChanges(through);
+  }
+
+  async restore(entries: readonly KvRestored[], version: number): Promise<void> {
+    await this.#read(() => this.#under.restore(entries, version));
+  }
+
   async close(): Promise<void> {}
 
   atomic(): KvAtomic {
     return collectAtomic((request) => this.#commit(request));
   }
 
+  get #gone(): boolean {
+    return this.#life.ended || this.#deps.lost();
+  }
+
   #read<T>(ask: () => Promise<T>): Promise<T> {
     const { scheduler, chance, conditions } = this.#deps;
     return new Promise((resolve, reject) => {
-      if (this.#life.ended) return;
+      if (this.#gone) return;
       const { unavailable, latencyMsMax } = conditions();
       const fails = chance.happens(unavailable);
       scheduler.after(chance.between(0, latencyMsMax), () => {
-        if (this.#life.ended) return;
+        if (this.#gone) return;
         if (fails) reject(new CatalogError("unavailable", "the store does not answer"));
         else ask().then(resolve, reject);
       });
@@ -93,10 +113,10 @@ export class StoreConnection implements Kv {
     const { scheduler, chance, conditions } = this.#deps;
     const { unavailable, unknownOutcome, lateCommit, latencyMsMax } = conditions();
     return new Promise((resolve, reject) => {
-      if (this.#life.ended) return;
+      if (this.#gone) return;
       const answer = (end: () => void): void => {
         scheduler.after(chance.between(0, latencyMsMax), () => {
-          if (!this.#life.ended) end();
+          if (!this.#gone) end();
         });
       };
       const unknown = (): void => reject(new CatalogError("unknown-outcome", "the answer to a commit was lost"));
@@ -124,17 +144,8 @@ export class StoreConnection implements Kv {
   }
 
   async #apply(request: KvCommitRequest): Promise<KvCommitResult> {
-    const atomic = this.#under.atomic();
-    for (const check of request.checks) {
-      if (check.kind === "version") atomic.check(check.key, check.version);
-      else atomic.checkEmpty(check.range);
-    }
-    for (const mutation of request.mutations) {
-      if (mutation.kind === "set") atomic.set(mutation.key, mutation.value);
-      else if (mutation.kind === "sum") atomic.sum(mutation.key, mutation.deltas);
-      else atomic.delete(mutation.key);
-    }
-    const result = await atomic.commit();
+    if (this.#deps.lost()) return new Promise(() => {});
+    const result = await replayRequest(this.#under.atomic(), request).commit();
     if (result.committed) this.#deps.onCommit(this.#by, request);
     return result;
   }

@@ -4,10 +4,14 @@
  */
 
 import { SessionEndedError } from "../../src/catalog/catalog.ts";
-import { CatalogError } from "../../src/catalog/kv.ts";
+import { NotDurableError } from "../../src/catalog/journal/piece-writer.ts";
+import { orphansHeldKey } from "../../src/catalog/keys.ts";
+import { CatalogError, type KvStore } from "../../src/catalog/kv.ts";
 import { memoryKv } from "../../src/catalog/memory/memory-kv.ts";
+import { NoJournalError } from "../../src/compose/journal.ts";
 import type { MemoryStore } from "../../src/nodes/memory/memory-node.ts";
 import { BlobUnavailableError } from "../../src/replication/read/blob-reader.ts";
+import type { NodeScrubReport } from "../../src/replication/scrub/scrubbing.ts";
 import type { Checksums } from "../../src/shared/checksums.ts";
 import type { Id } from "../../src/shared/ids.ts";
 import { audit } from "../support/catalog-audit.ts";
@@ -17,6 +21,7 @@ import { Clients } from "./client.ts";
 import { describe, isExpected, machineNames, topologyOf, watchingLogger } from "./cluster.ts";
 import { GRACE_MS, type Mutation, type SimGateway, startGateway } from "./gateway.ts";
 import { History } from "./history.ts";
+import { type Cluster, mayLoseCatalog, rebuild } from "./lost-catalog.ts";
 import { Machine } from "./machine.ts";
 import { CALM_NETWORK, Link } from "./network.ts";
 import { Oracle } from "./oracle.ts";
@@ -29,6 +34,8 @@ import { Trace } from "./trace.ts";
 const OPERATION_MS_MAX = 300_000;
 /** Before a start that failed is tried again. */
 const START_AGAIN_MS = 200;
+/** Before a rebuild of the catalog for which too few nodes answered is tried again. */
+const REBUILD_AGAIN_MS = 500;
 
 export interface WorldOptions {
   readonly config: CaseConfig;
@@ -48,7 +55,10 @@ export class World {
   readonly config: CaseConfig;
   readonly scheduler = new Scheduler();
   readonly trace: Trace;
-  readonly store = memoryKv();
+  /** The disk of the catalog. */
+  store: KvStore;
+  /** The catalog's disk is gone and there is no new one yet. */
+  catalogLost = false;
   readonly machines: Machine[];
   readonly history: History;
   readonly clients: Clients;
@@ -73,9 +83,13 @@ export class World {
   readonly #busy: boolean[];
   #open = 0;
   #processes = 0;
+  #clusterId: Id | undefined;
+  /** The last commit that a gateway said to be durable in the journal. */
+  #shippedThrough = 0;
 
   constructor(options: WorldOptions) {
-    const { config } = options;
+    const { config, mutation } = options;
+    this.store = (mutation.newStore ?? asIs)(memoryKv());
     this.#options = options;
     this.config = config;
     this.trace = new Trace(this.scheduler, options.keepTrace);
@@ -91,7 +105,7 @@ export class World {
         domain,
         scheduler: this.scheduler,
         chance: diskChance,
-        acknowledgesEarly: options.mutation.machine?.acknowledgesEarly === true,
+        acknowledgesEarly: mutation.machine?.acknowledgesEarly === true,
         onDelete: (key, by) => {
           this.#deletions.set(`${this.uuidOf(machine) ?? ""}/${key}`, { atMs: this.scheduler.nowMs, by });
           void this.oracle.deleting(machine, key, by);
@@ -100,7 +114,7 @@ export class World {
       return machine;
     });
     this.oracle = new Oracle({
-      store: this.store,
+      store: () => this.store,
       config,
       nowMs: () => this.scheduler.nowMs,
       machineOf: (uuid) => this.#machinesByUuid.get(uuid),
@@ -228,7 +242,7 @@ export class World {
   /** Starts a process in a place; its session begins when it is up. */
   launch(place: number, ends: "others" | readonly number[], whenUp: () => void = () => {}): void {
     const at = this.#places[place];
-    if (at === undefined) return;
+    if (at === undefined || this.catalogLost) return;
     const name = `gateway ${place}.${++this.#processes}`;
     const life = new Life();
     at.starting.add(life);
@@ -237,7 +251,7 @@ export class World {
     const skewMs = chance(seed).between(0, config.skewMsMax);
     this.trace.add(`${name} starts`);
     const process = { life, name };
-    const { scheduler } = this;
+    const { scheduler, store } = this;
     startGateway({
       name,
       life,
@@ -245,15 +259,16 @@ export class World {
       scheduler,
       random: processRandom(seed),
       kv: new StoreConnection(
-        this.store,
+        store,
         {
           scheduler,
           chance: this.#storeChance,
           conditions: () => (this.calm ? CALM_STORE : config.store),
+          lost: () => this.store !== store || this.catalogLost,
           onCommit: (by, request) => {
             this.trace.add(`${by} commits ${request.mutations.length} writes`);
             this.oracle.committed(by, request);
-            this.store.forgetChanges(Number.MAX_SAFE_INTEGER);
+            if (config.journal === "off") store.forgetChanges(Number.MAX_SAFE_INTEGER);
           },
         },
         process,
@@ -263,6 +278,7 @@ export class World {
         const machine = this.machines.find((each) => each.name === nodeName);
         if (machine === undefined) throw new Error(`there is no machine ${nodeName}`);
         machine.belongTo(clusterId);
+        this.#clusterId = clusterId;
         const net = {
           scheduler,
           chance: this.#networkChance,
@@ -304,7 +320,7 @@ export class World {
         if (life.ended) return;
         life.end();
         this.trace.add(`${name} cannot start: ${String(error)}`);
-        if (error instanceof CatalogError || error instanceof SessionEndedError) {
+        if (isExpectedAtStart(error)) {
           scheduler.after(START_AGAIN_MS, () => {
             if (!this.isAlive(place)) this.launch(place, ends, whenUp);
           });
@@ -328,6 +344,7 @@ export class World {
     if (at === undefined) return [];
     const sessions = at.serving.map(({ session }) => session);
     for (const gateway of at.serving) {
+      this.#shippedThrough = Math.max(this.#shippedThrough, gateway.journal?.shippedThrough ?? 0);
       this.trace.add(`${gateway.name} dies`);
       gateway.life.end();
     }
@@ -353,6 +370,66 @@ export class World {
   isAlive(place: number): boolean {
     const at = this.#places[place];
     return at !== undefined && (at.serving.length > 0 || at.starting.size > 0);
+  }
+
+  // --- The catalog's disk ---------------------------------------------------------------------------------------
+
+  /** Whether the journal promises that the catalog can be made again without losing anything now. */
+  async mayLoseCatalog(): Promise<boolean> {
+    const { journal } = this.config;
+    const cluster = this.#cluster();
+    if (journal === "off" || this.catalogLost || cluster === undefined) return false;
+    for (const { journal: own } of this.serving) {
+      this.#shippedThrough = Math.max(this.#shippedThrough, own?.shippedThrough ?? 0);
+    }
+    if (this.#shippedThrough === 0) return false;
+    // What an asynchronous journal does not have yet is promised to nobody.
+    if (journal === "async" && this.#shippedThrough < (await this.store.version())) return false;
+    return mayLoseCatalog(cluster, this.#shippedThrough);
+  }
+
+  loseCatalog(): void {
+    this.trace.add("the catalog's disk is lost");
+    this.catalogLost = true;
+  }
+
+  /** Makes the catalog again as soon as enough nodes can be asked, and starts a gateway on it. */
+  rebuildCatalog(): void {
+    void this.tryToRebuild().then(
+      (done) => {
+        if (done) this.launchAll();
+        else if (this.catalogLost) this.scheduler.after(REBUILD_AGAIN_MS, () => this.rebuildCatalog());
+      },
+      (error: unknown) => this.violation(`the catalog could not be made again: ${describe(error)}`),
+    );
+  }
+
+  /** Whether a lost catalog was made again. */
+  async tryToRebuild(): Promise<boolean> {
+    const cluster = this.#cluster();
+    if (!this.catalogLost || cluster === undefined) return false;
+    const lost = this.store;
+    const rebuilt = await rebuild(cluster, lost);
+    if (rebuilt === undefined || !this.catalogLost) return false;
+    const { made, version, different } = rebuilt;
+    this.store = made;
+    this.catalogLost = false;
+    this.trace.add(`the catalog is made again, up to commit ${version} of ${await lost.version()}`);
+    if (different !== undefined) this.violation(different);
+    return true;
+  }
+
+  /** An operator takes what was made from a part of the journal only for all that there is. */
+  async acceptRebuild(): Promise<void> {
+    if ((await this.store.get(orphansHeldKey())) === undefined) return;
+    await this.store.atomic().delete(orphansHeldKey()).commit();
+  }
+
+  #cluster(): Cluster | undefined {
+    const { machines, config } = this;
+    if (this.#clusterId === undefined) return undefined;
+    const newStore = this.#options.mutation.newStore ?? asIs;
+    return { config, machines, clusterId: this.#clusterId, uuidOf: (machine) => this.uuidOf(machine), newStore };
   }
 
   // --- Reads that found nothing ---------------------------------------------------------------------------------
@@ -395,7 +472,7 @@ export class World {
     const nodeOf = (uuid: Id): { domain: string; store: MemoryStore } => {
       const machine = this.#machinesByUuid.get(uuid);
       if (machine === undefined) throw new Error("there is no such node");
-      return { domain: machine.domain, store: machine.believedStore };
+      return { domain: machine.domain, store: machine.store };
     };
     return audit({ kv: this.store, nodes, nodeOf });
   }
@@ -410,6 +487,18 @@ export class World {
   isLeaky(orphan: string): boolean {
     const [, key = ""] = orphan.split(" ");
     return this.leakySessions.has(Number.parseInt(key.slice(0, 8), 16));
+  }
+
+  /** How far the scrubs of the nodes are. */
+  async scrubs(): Promise<readonly NodeScrubReport[]> {
+    let scrubs: readonly NodeScrubReport[] | undefined;
+    const [gateway] = this.serving;
+    const told = gateway?.scrubbing.report() ?? Promise.resolve([]);
+    void told.then((report) => {
+      scrubs = report;
+    });
+    await this.until(() => scrubs !== undefined, "the scrubs are told of");
+    return scrubs ?? [];
   }
 
   async deleteBuckets(): Promise<void> {
@@ -431,6 +520,16 @@ export class World {
   get keys(): string[] {
     return [STABLE, VOLATILE].flatMap((bucket) => keysOf(bucket).map((key) => `${bucket}/${key}`));
   }
+}
+
+function asIs(store: KvStore): KvStore {
+  return store;
+}
+
+/** What may keep a gateway from starting for a while. */
+function isExpectedAtStart(error: unknown): boolean {
+  const kinds = [CatalogError, SessionEndedError, NoJournalError, NotDurableError];
+  return kinds.some((kind) => error instanceof kind);
 }
 
 export function textOf(step: Op | Step): string {

@@ -61,6 +61,10 @@ export class Journal implements CommitJournal, AsyncDisposable {
       onMaking: (base) => {
         this.#keeper.making = base;
       },
+      onFollowed: (made) => {
+        this.#keeper.tellReach();
+        this.#shipper.follow(made);
+      },
     });
   }
 
@@ -72,10 +76,11 @@ export class Journal implements CommitJournal, AsyncDisposable {
   async start(session: { readonly number: number; readonly version: number }): Promise<void> {
     const { signal } = new AbortController();
     this.#snapshotter.session = session.number;
-    await this.#keeper.prepare(signal);
-    await this.#shipper.start(session);
+    await this.#shipper.prepare(session);
     // What a rebuild was made from may be in one domain alone: before anybody builds on it, it goes to the others.
-    await this.#keeper.run(signal);
+    await this.#keeper.complete(signal);
+    if (this.#snapshotter.broken) await this.#snapshotter.run(signal);
+    await this.#shipper.start();
     this.#started = true;
   }
 

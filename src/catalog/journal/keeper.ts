@@ -72,19 +72,21 @@ export class Keeper {
     if (!signal.aborted) await this.#check(signal);
     if (!signal.aborted) await this.#merge(signal);
     if (!signal.aborted) await this.#copyToDomains(signal);
-    this.#tellReach();
+    this.tellReach();
   }
 
-  /** Learns what the nodes hold, before anything is written. */
-  async prepare(signal: AbortSignal): Promise<void> {
+  /** Learns what the nodes hold and gives each domain what it lacks, before anything new is written. */
+  async complete(signal: AbortSignal): Promise<void> {
     const { cluster, holdings, clock } = this.#deps;
     // They were listed a moment ago, when the catalog was brought up to date.
     for (const { uuid } of cluster.nodes()) if (holdings.knows(uuid)) this.#listedAtMs.set(uuid, clock.monotonicMs());
     await this.#list(signal);
-    this.#tellReach();
+    await this.#copyToDomains(signal);
+    this.tellReach();
   }
 
-  #tellReach(): void {
+  /** Tells the shipper how far each domain has everything. */
+  tellReach(): void {
     const { cluster, holdings, shipper } = this.#deps;
     const retention = new Retention(cluster, holdings);
     for (const domain of cluster.domains()) {

@@ -21,6 +21,7 @@ export class Retention {
   readonly newest: SnapshotName | undefined;
   /** Every commit after this one is kept. */
   readonly floor: number;
+  readonly #newestFirst: readonly SnapshotName[];
   readonly #names: readonly JournalName[];
   readonly #identities = new Map<string, Set<string>>();
 
@@ -37,11 +38,11 @@ export class Retention {
     const domains = cluster.domains().filter((domain) => known.has(domain));
     const quorum = Math.min(cluster.quorum(), domains.length);
     const all = new Map(this.#names.flatMap((name) => (name.kind === "snapshot" ? [[identityOf(name), name]] : [])));
-    const newestFirst = [...all.values()].sort((a, b) => b.base - a.base || b.session - a.session);
+    this.#newestFirst = [...all.values()].sort((a, b) => b.base - a.base || b.session - a.session);
     const holders = (name: SnapshotName): number =>
       domains.filter((domain) => piecesOf(name).every((piece) => this.holds(domain, piece))).length;
-    this.snapshots = newestFirst.filter((name) => holders(name) >= quorum).slice(0, SNAPSHOTS_KEPT);
-    this.newest = newestFirst.find((name) => holders(name) > 0);
+    this.snapshots = this.#newestFirst.filter((name) => holders(name) >= quorum).slice(0, SNAPSHOTS_KEPT);
+    this.newest = this.#newestFirst.find((name) => holders(name) > 0);
     // With one snapshot alone nothing goes yet, though what lies before it is not wanted.
     this.floor = this.snapshots.at(-1)?.base ?? 0;
   }
@@ -57,9 +58,15 @@ export class Retention {
     return new Chain(names, this.#names);
   }
 
-  /** The last commit to which a domain's nodes have everything that is kept. */
+  /** The last commit to which a domain's nodes have everything that is kept, or that follows a snapshot that they have. */
   reachIn(domain: string): number {
-    return this.chainIn(domain).reach(this.floor);
+    const chain = this.chainIn(domain);
+    const bases = this.#wholeSnapshotsIn(domain).map(({ base }) => base);
+    return Math.max(chain.reach(this.floor), ...bases.map((base) => chain.reach(base)));
+  }
+
+  #wholeSnapshotsIn(domain: string): SnapshotName[] {
+    return this.#newestFirst.filter((name) => piecesOf(name).every((piece) => this.holds(domain, piece)));
   }
 
   /** The last commit to which the pieces of all nodes together reach from what is kept. */

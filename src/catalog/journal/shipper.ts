@@ -37,6 +37,10 @@ export class Shipper implements AsyncDisposable {
   #session = 0;
   /** The first commit of our own session. */
   #began = 0;
+  /** The last commit that a segment, or the snapshot that the segments follow, has: the next segment begins behind it. */
+  #sent = 0;
+  /** Before the segments reach this commit, the snapshot that they follow cannot be used. */
+  #usableFrom = 0;
   #committed = 0;
   #committedAtMs = 0;
   #bytesShipped = 0;
@@ -59,19 +63,34 @@ export class Shipper implements AsyncDisposable {
   }
 
   /**
-   * Begins with what the store still has on record, which resolves when all of it is durable.
+   * Learns from the store what is to be shipped; nothing is before `start`.
    * @param session of this process, and the commit that began it. What was committed before goes under the session
    *   before, whose process did not come to it.
    * @throws CatalogError
    */
-  async start(session: { readonly number: number; readonly version: number }): Promise<void> {
+  async prepare(session: { readonly number: number; readonly version: number }): Promise<void> {
     const { kv } = this.#deps;
     this.#session = session.number;
     this.#began = session.version;
-    this.#gate.advance(await oldestKept(kv));
+    this.#sent = await oldestKept(kv);
+    this.#gate.advance(this.#sent);
     this.committed(await kv.version());
+  }
+
+  /** Ships from now on. Resolves when all that the store has on record is durable. @throws CatalogError */
+  async start(): Promise<void> {
     this.#running = this.#run();
     await this.flush();
+  }
+
+  /**
+   * The segments follow a snapshot now that is durable in a quorum, and that shows some of what was committed up to
+   * `through`. What was committed up to `base` needs no segment any more.
+   */
+  follow({ base, through }: { readonly base: number; readonly through: number }): void {
+    this.#sent = Math.max(this.#sent, base);
+    this.#usableFrom = Math.max(this.#usableFrom, through);
+    this.#advance();
   }
 
   /**
@@ -152,9 +171,9 @@ export class Shipper implements AsyncDisposable {
     let retryMs = RETRY_MIN_MS;
     while (!signal.aborted) {
       try {
-        if (this.#committed <= this.#gate.reached) await this.#woken();
+        if (this.#committed <= this.#sent) await this.#woken();
         if (this.#mayCollect()) await this.#collect();
-        if (!signal.aborted && this.#committed > this.#gate.reached) await this.#ship();
+        if (!signal.aborted && this.#committed > this.#sent) await this.#ship();
         this.#failure = undefined;
         retryMs = RETRY_MIN_MS;
       } catch (error) {
@@ -172,7 +191,7 @@ export class Shipper implements AsyncDisposable {
   #woken(): Promise<void> {
     return new Promise((resolve) => {
       this.#wake = resolve;
-      if (this.#committed > this.#gate.reached || this.#stop.signal.aborted) resolve();
+      if (this.#committed > this.#sent || this.#stop.signal.aborted) resolve();
     });
   }
 
@@ -193,7 +212,7 @@ export class Shipper implements AsyncDisposable {
 
   async #ship(): Promise<void> {
     const { kv, cluster, writer, clock } = this.#deps;
-    const after = this.#gate.reached;
+    const after = this.#sent;
     const changes = this.#ofOneSession(await kv.changes(after, SEGMENT_BYTES));
     const through = changes.at(-1)?.version;
     if (through === undefined) throw new CatalogError("unavailable", "commits are missing in the store's changes");
@@ -209,8 +228,14 @@ export class Shipper implements AsyncDisposable {
     this.#bytesShipped += bytes.length;
     this.#segmentsShipped += 1;
     if (through < this.#committed) this.#committedAtMs = clock.monotonicMs();
-    this.#gate.advance(through);
-    kv.forgetChanges(through);
+    this.#sent = Math.max(this.#sent, through);
+    this.#advance();
+  }
+
+  #advance(): void {
+    if (this.#sent < this.#usableFrom) return;
+    this.#gate.advance(this.#sent);
+    this.#deps.kv.forgetChanges(this.#sent);
   }
 
   #ofOneSession(changes: KvChange[]): KvChange[] {

@@ -31,6 +31,8 @@ export interface SnapshotterDeps {
   readonly shipper: Shipper;
   /** Told of the base of the snapshot that is being made, and when none is any more. */
   readonly onMaking: (base: number | undefined) => void;
+  /** Told of a snapshot that was made because the journal was broken: it goes on behind it. */
+  readonly onFollowed: (snapshot: { readonly base: number; readonly through: number }) => void;
 }
 
 export class Snapshotter {
@@ -44,23 +46,40 @@ export class Snapshotter {
     this.#lastAtMs = deps.clock.monotonicMs();
   }
 
-  /** Whether the last one is too old, or too much was written since; or what the nodes hold is not enough for a rebuild. */
+  /**
+   * Whether what the nodes hold, of those that could be asked, is not enough for a rebuild, or too few domains have it
+   * and another one that could did not get it from them, as the only copy of a piece is damaged. Nothing can be made
+   * durable then but behind a new snapshot.
+   */
+  get broken(): boolean {
+    const { shipper, cluster, holdings } = this.#deps;
+    const retention = new Retention(cluster, holdings);
+    const through = shipper.shippedThrough;
+    if (retention.reach < through) return true;
+    const domains = cluster.domains();
+    const behind = domains.filter((domain) => retention.reachIn(domain) < through);
+    const enough = domains.length - behind.length >= Math.min(cluster.quorum(), domains.length);
+    return !enough && cluster.nodes().some((node) => behind.includes(node.domain) && node.takesWrites());
+  }
+
+  /** Whether the last one is too old, or too much was written since; or there is none that can be used. */
   isDue({ snapshotIntervalMs, snapshotBytes }: Pick<JournalSettings, "snapshotIntervalMs" | "snapshotBytes">): boolean {
     const { clock, shipper, cluster, holdings } = this.#deps;
     const bytes = shipper.bytesShipped - this.#lastBytesShipped;
     if (bytes >= snapshotBytes) return true;
     if (bytes > 0 && clock.monotonicMs() >= this.#lastAtMs + snapshotIntervalMs) return true;
     const known = cluster.nodes().every(({ uuid }) => holdings.knows(uuid));
-    return known && new Retention(cluster, holdings).reach < shipper.shippedThrough;
+    return (known || shipper.failure !== undefined) && this.broken;
   }
 
   /** @throws CatalogError; NotDurableError */
   async run(signal: AbortSignal): Promise<void> {
-    const { kv, cluster, writer, clock, logger, shipper, onMaking } = this.#deps;
+    const { kv, cluster, writer, clock, logger, shipper, onMaking, onFollowed } = this.#deps;
     // A commit of its own, so that no other snapshot begins at the same one.
     await kv.atomic().commit();
-    await shipper.flush();
-    const base = shipper.shippedThrough;
+    const { broken } = this;
+    if (!broken) await shipper.flush();
+    const base = broken ? await kv.version() : shipper.shippedThrough;
     const bytesShipped = shipper.bytesShipped;
     const origin = { clusterId: cluster.clusterId, session: this.session, madeAtMs: clock.nowMs() };
     onMaking(base);
@@ -73,9 +92,10 @@ export class Snapshotter {
         bytes += encoded.length;
       }
       const through = await kv.version();
-      await shipper.flush();
+      if (!broken) await shipper.flush();
       const name = { kind: "snapshot", base, chunks, session: this.session } as const;
       await writer.write(name, encodeSnapshot({ ...origin, base, through, chunks, entries, bytes }));
+      if (broken) onFollowed({ base, through });
       this.#lastAtMs = clock.monotonicMs();
       this.#lastBytesShipped = bytesShipped;
       logger.info({ base, through, entries, bytes }, "a snapshot of the catalog was made");

@@ -3,7 +3,13 @@ import { test } from "node:test";
 import { judgeIdentity, writeIdentityDocument } from "../../../src/cluster/identity.ts";
 import { type CheckResult, checkNode } from "../../../src/cluster/node-check.ts";
 import { MemoryStore, openMemoryNode } from "../../../src/nodes/memory/memory-node.ts";
-import { NodeError, type NodeErrorKind, type ProbeDepth, type ProbeFinding } from "../../../src/nodes/storage-node.ts";
+import {
+  type CopyKey,
+  NodeError,
+  type NodeErrorKind,
+  type ProbeDepth,
+  type ProbeFinding,
+} from "../../../src/nodes/storage-node.ts";
 import { ControlledNode } from "../../support/controlled-node.ts";
 
 const KEY = Buffer.alloc(32, 1);
@@ -18,6 +24,9 @@ interface Scene {
   readonly admitted: boolean;
   /** What lies on the node as its identity. */
   readonly document?: Uint8Array;
+  /** Whether the cluster knows the other node that it may say to be. */
+  readonly known?: boolean;
+  readonly blobs?: readonly CopyKey[];
   /** What its probes find. */
   readonly reach?: readonly ProbeFinding[];
   readonly admission?: readonly ProbeFinding[];
@@ -42,7 +51,9 @@ async function check(scene: Scene): Promise<Checked> {
     if (scene.error !== undefined) throw scene.error;
     return (depth === "reach" ? scene.reach : scene.admission) ?? [PASSED];
   };
-  const result = await checkNode(node, EXPECTED, { clusterKey: KEY, admitted: scene.admitted });
+  for (const key of scene.blobs ?? []) store.add(key, { blobId: "b".repeat(32), bytes: Buffer.of(1) });
+  const { admitted, known = true } = scene;
+  const result = await checkNode(node, EXPECTED, { clusterKey: KEY, admitted, isKnown: async () => known });
   return { result, probes, document: store.identity };
 }
 
@@ -91,6 +102,26 @@ test("a node with another identity is refused, admitted or not, and neither prob
       assert.notEqual(checked.result.reason, undefined);
       assert.deepEqual([checked.probes, checked.document], [["reach"], document]);
     }
+  }
+});
+
+test("a node that got its identity from a commit that never came to be is admitted anew, unless it has blobs", async () => {
+  const journal = `00000000/01${"0".repeat(30)}`;
+  const abandoned = { admitted: false, document: FOREIGN, known: false };
+  const { result, document } = await check({ ...abandoned, blobs: [journal] });
+  assert.deepEqual(result, { state: "online", admittedNow: true });
+  assert.deepEqual(document && judgeIdentity(document, EXPECTED, KEY), { kind: "same" });
+
+  const refused = [
+    { ...abandoned, blobs: [`00000001/${"0".repeat(32)}`] },
+    { ...abandoned, admitted: true },
+    { ...abandoned, document: writeIdentityDocument({ ...EXPECTED, clusterId: "d".repeat(32) }, KEY) },
+    { ...abandoned, document: writeIdentityDocument({ ...EXPECTED, nodeUuid: "2".repeat(32) }, Buffer.alloc(32, 2)) },
+  ];
+  for (const scene of refused) {
+    const seen = await check(scene);
+    assert.equal(seen.result.state, "refused");
+    assert.deepEqual(seen.document, scene.document);
   }
 });
 

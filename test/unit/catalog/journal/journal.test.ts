@@ -324,7 +324,7 @@ test("commits while a snapshot is made are in what is made from it", async () =>
   await assertSame(rebuilt.kv, world.store);
 });
 
-test("where the nodes do not hold enough for a rebuild, a snapshot is due", async () => {
+test("where the nodes do not hold enough for a rebuild, a start makes a snapshot", async () => {
   const world = new JournalWorld();
   const kv = await world.start();
   await sets(kv, 0, 5);
@@ -333,9 +333,30 @@ test("where the nodes do not hold enough for a rebuild, a snapshot is due", asyn
   const again = await world.start();
   await set(again, 7, "x");
   await world.keep();
-  assert.equal(world.journal.status().rebuildable, false);
-  assert.equal(await world.journal.snapshot(new AbortController().signal), true);
   assert.equal(world.journal.status().rebuildable, true);
+  await assertSame((await world.rebuild()).kv, world.store);
+});
+
+test("a journal that is lost while commits go on is whole again behind a snapshot, and answers none before", async () => {
+  const world = new JournalWorld();
+  const kv = await world.start();
+  await sets(kv, 0, 5);
+  for (const { name, store } of world.nodes) {
+    store.blobs.clear();
+    world.journal.holdings.forget(name);
+  }
+  await world.keep();
+  assert.equal(world.journal.status().rebuildable, false);
+  let answered = false;
+  const seventh = set(kv, 7, "x").then(() => {
+    answered = true;
+  });
+  await world.journal.snapshot(new AbortController().signal);
+  assert.equal(world.journal.status().rebuildable, true);
+  await world.clock.advance(60_000);
+  await seventh;
+  assert.equal(answered, true);
+  await set(kv, 8, "y");
   await assertSame((await world.rebuild()).kv, world.store);
 });
 
