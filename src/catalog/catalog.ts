@@ -6,7 +6,7 @@
 import { SESSION_MAX } from "../nodes/copy-key.ts";
 import type { Clock } from "../shared/clock.ts";
 import type { Id, IdSource } from "../shared/ids.ts";
-import { clusterKey, sessionKey, sessionsRange } from "./keys.ts";
+import { clusterKey, sessionFloorKey, sessionKey, sessionsRange } from "./keys.ts";
 import {
   CatalogError,
   type Kv,
@@ -19,6 +19,7 @@ import {
 import {
   type Cluster,
   decodeCluster,
+  decodeFloor,
   decodeSession,
   encodeCluster,
   encodeSession,
@@ -157,6 +158,13 @@ async function readOrCreateCluster(kv: Kv, deps: { clock: Clock; ids: IdSource }
   throw new CatalogError("unavailable", "the cluster's record could not be created");
 }
 
+/** The highest session number that was given out, or is not to be; 0 when none was. @throws CatalogError */
+export async function lastSession(kv: Kv): Promise<number> {
+  const [last] = await kv.list(sessionsRange(), { limit: 1, reverse: true });
+  const floor = await kv.get(sessionFloorKey());
+  return Math.max(last === undefined ? 0 : sessionOfKey(last.key), floor === undefined ? 0 : decodeFloor(floor.value));
+}
+
 async function startSession(
   kv: Kv,
   deps: { clock: Clock; host: string; pid: number },
@@ -164,8 +172,7 @@ async function startSession(
   const record: Session = { startedAtMs: deps.clock.nowMs(), host: deps.host, pid: deps.pid, state: "live" };
   for (let attempt = 0; attempt < COMMIT_ATTEMPTS_MAX; attempt++) {
     // The last session is always kept, ended or not, so that its number is never given out again.
-    const [last] = await kv.list(sessionsRange(), { limit: 1, reverse: true });
-    const session = last === undefined ? 1 : sessionOfKey(last.key) + 1;
+    const session = (await lastSession(kv)) + 1;
     if (session > SESSION_MAX) throw new CatalogError("unavailable", "all session numbers are used up");
     const key = sessionKey(session);
     const result = await kv.atomic().check(key, null).set(key, encodeSession(record)).commit();

@@ -18,6 +18,9 @@ export const sweepMarkKey = (): KvKey => pack(["local", "sweep-mark"]);
 /** There while orphans are not to be collected: the catalog was rebuilt, and not all of its journal was seen. */
 export const orphansHeldKey = (): KvKey => pack(["local", "orphans-held"]);
 
+/** The last session number that is not to be given out: see catalog/journal/replay.ts. */
+export const sessionFloorKey = (): KvKey => pack(["local", "session-floor"]);
+
 /** Every key. */
 export const WHOLE_CATALOG: KvRange = { start: Buffer.of(0), end: Buffer.of(0xff) };
 

@@ -6,7 +6,7 @@ import { dirname, join, resolve } from "node:path";
 import { Holdings } from "../catalog/journal/holdings.ts";
 import type { JournalNode } from "../catalog/journal/journal-nodes.ts";
 import { identityOf, JournalReader } from "../catalog/journal/journal-reader.ts";
-import { type Replayed, type ReplayProgress, replay } from "../catalog/journal/replay.ts";
+import { noteLocally, type Replayed, type ReplayProgress, replay } from "../catalog/journal/replay.ts";
 import { orphansHeldKey } from "../catalog/keys.ts";
 import type { KvStore } from "../catalog/kv.ts";
 import { openLmdbKv } from "../catalog/lmdb/lmdb-kv.ts";
@@ -107,9 +107,10 @@ export async function rebuildCatalog(options: RebuildOptions): Promise<RebuildRe
     replayInto(draft, reader, options.onProgress),
   );
   const report = reportOf(replayed, { clusterId, unseen, badPieces });
+  if (!options.acceptUnseen) await requireWhole(report, replayed.kv, draft);
   if (unseen.length > 0 || report.gapUntil !== undefined) {
     // What this catalog does not know may yet turn out to be wanted.
-    await replayed.kv.atomic().set(orphansHeldKey(), Buffer.from("rebuilt without all of the journal")).commit();
+    await noteLocally(replayed.kv, orphansHeldKey(), Buffer.from("rebuilt without all of the journal"));
   }
   await replayed.kv.close();
   await mkdir(dirname(catalog.path), { recursive: true });
@@ -203,6 +204,22 @@ function requireDomains({ storage }: Config, unseen: readonly UnseenNode[]): voi
   const reasons = unseen.map(({ node, domain, reason }) => `${node} in ${domain}: ${reason}`);
   throw new StartError(
     `${answering} of ${active.length} domains answer with all their nodes, and ${needed} are needed to see all that was acknowledged (${reasons.join("; ")}); --accept-unseen rebuilds from what is there`,
+  );
+}
+
+/**
+ * What is missing or damaged on the nodes that answer may be whole on those that do not.
+ * @throws StartError after it took the draft away
+ */
+async function requireWhole({ gapUntil, badPieces, unseen }: RebuildReport, kv: KvStore, draft: string): Promise<void> {
+  if (unseen.length === 0 || (gapUntil === undefined && badPieces.length === 0)) return;
+  await kv.close();
+  await rm(draft, { recursive: true, force: true });
+  const missing =
+    gapUntil === undefined ? `pieces are damaged (${badPieces.join("; ")})` : `commits before ${gapUntil} are missing`;
+  const nodes = unseen.map(({ node, reason }) => `${node}: ${reason}`).join("; ");
+  throw new StartError(
+    `${missing} in the journal on the nodes that answer, and may be on those that do not (${nodes}); --accept-unseen rebuilds from what is there`,
   );
 }
 

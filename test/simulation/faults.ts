@@ -184,7 +184,10 @@ async function takeCopy(world: World, pick: number, take: (machine: Machine, key
 
 async function mayLose(world: World, machine: Machine, keys: Iterable<CopyKey>): Promise<boolean> {
   if (world.catalogLost) return false;
-  return world.oracle.mayLose(machine, new Set(keys));
+  const may = await world.oracle.mayLose(machine, new Set(keys));
+  // Where the other copies are may be known to the catalog alone.
+  if (may) await world.keepCatalogForNow();
+  return may;
 }
 
 function machineAt(world: World, node: number): Machine {

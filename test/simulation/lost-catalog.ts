@@ -6,7 +6,7 @@
 import { walk } from "../../src/catalog/catalog.ts";
 import { Holdings } from "../../src/catalog/journal/holdings.ts";
 import { JournalReader } from "../../src/catalog/journal/journal-reader.ts";
-import { type Replayed, replay } from "../../src/catalog/journal/replay.ts";
+import { noteLocally, type Replayed, replay } from "../../src/catalog/journal/replay.ts";
 import { orphansHeldKey, WHOLE_CATALOG } from "../../src/catalog/keys.ts";
 import type { KvStore } from "../../src/catalog/kv.ts";
 import { isLocal } from "../../src/catalog/kv-atomic.ts";
@@ -58,11 +58,13 @@ export async function rebuild(
   const seen = machines.filter(({ up, silent, store }) => up && !silent && store.identity !== undefined);
   const active = Array.from({ length: config.domains }, (_, number) => `d${number}`);
   const unseen = machines.filter((machine) => !seen.includes(machine));
-  if (!domainsThatAnswer(active, unseen, { ...config, degradedWrite: config.degraded }).enough) return undefined;
+  // A domain that lacks a piece does not count either; an operator is told of gaps and damage.
+  const incomplete = machines.filter((machine) => unseen.includes(machine) || machine.journalHurt);
+  if (!domainsThatAnswer(active, incomplete, { ...config, degradedWrite: config.degraded }).enough) return undefined;
   const { kv, version, gapUntil } = await replayFrom(cluster, seen);
   const different = version === (await lost.version()) ? await difference(lost, kv) : undefined;
   if (unseen.length > 0 || gapUntil !== undefined) {
-    await kv.atomic().set(orphansHeldKey(), Buffer.from("rebuilt without all of the journal")).commit();
+    await noteLocally(kv, orphansHeldKey(), Buffer.from("rebuilt without all of the journal"));
   }
   return { made: kv, version, different };
 }

@@ -238,6 +238,8 @@ export class Machine {
       // A second arrival of the same put finds its bytes there already.
       if (this.written.has(request.key) && this.store.blobs.has(request.key)) return;
       await this.under.put(stored);
+      // A fault took it, and a repeated request brings it again.
+      this.destroyed.delete(request.key);
       const blob = this.store.blobs.get(request.key);
       if (blob !== undefined && !this.written.has(request.key)) this.written.set(request.key, blob);
     };

@@ -152,7 +152,10 @@ async function checkRedundancy(world: World): Promise<void> {
     for (const [number, { state, domain, location }] of slots.entries()) {
       const at = location && world.machineOf(location.nodeUuid);
       if (state === "ok" && location !== undefined && at?.destroyed.has(location.key) === true) {
-        world.violation(`slot ${number} of blob ${blobId} is ok, and its copy rotted or is gone`);
+        const held = at.store.blobs.has(location.key) ? "rotted" : "is gone";
+        world.violation(
+          `slot ${number} of blob ${blobId} is ok, and its copy ${location.key} on ${at.name} ${held} (I3)`,
+        );
       }
       if (state !== "ok" || at?.domain !== domain) {
         world.violation(`slot ${number} of blob ${blobId} is ${state} in ${at?.domain} instead of ok in ${domain}`);

@@ -86,6 +86,7 @@ export class World {
   #clusterId: Id | undefined;
   /** The last commit that a gateway said to be durable in the journal. */
   #shippedThrough = 0;
+  #keepCatalogUntil = 1;
 
   constructor(options: WorldOptions) {
     const { config, mutation } = options;
@@ -382,10 +383,15 @@ export class World {
     for (const { journal: own } of this.serving) {
       this.#shippedThrough = Math.max(this.#shippedThrough, own?.shippedThrough ?? 0);
     }
-    if (this.#shippedThrough === 0) return false;
+    if (this.#shippedThrough < this.#keepCatalogUntil) return false;
     // What an asynchronous journal does not have yet is promised to nobody.
     if (journal === "async" && this.#shippedThrough < (await this.store.version())) return false;
     return mayLoseCatalog(cluster, this.#shippedThrough);
+  }
+
+  /** The catalog is not lost before the journal has all that was committed by now. */
+  async keepCatalogForNow(): Promise<void> {
+    this.#keepCatalogUntil = await this.store.version();
   }
 
   loseCatalog(): void {

@@ -1,5 +1,6 @@
 /** A store and its journal over memory nodes: processes come and go, nodes fail, and the store can be lost. */
 import assert from "node:assert/strict";
+import { lastSession } from "../../src/catalog/catalog.ts";
 import { differences } from "../../src/catalog/journal/compare.ts";
 import { Holdings } from "../../src/catalog/journal/holdings.ts";
 import { Journal, type JournalSettings } from "../../src/catalog/journal/journal.ts";
@@ -7,6 +8,7 @@ import type { JournalCluster, JournalNode } from "../../src/catalog/journal/jour
 import { JournalReader } from "../../src/catalog/journal/journal-reader.ts";
 import { JournaledKv } from "../../src/catalog/journal/journaled-kv.ts";
 import { catchUp, type Replayed, replay } from "../../src/catalog/journal/replay.ts";
+import { sessionKey } from "../../src/catalog/keys.ts";
 import type { KvStore } from "../../src/catalog/kv.ts";
 import { memoryKv } from "../../src/catalog/memory/memory-kv.ts";
 import { MemoryStore, openMemoryNode } from "../../src/nodes/memory/memory-node.ts";
@@ -118,10 +120,10 @@ export class JournalWorld {
       logger: silentLogger,
     });
     const kv = new JournaledKv(this.store, journal);
-    this.#session += 1;
+    this.#session = (await lastSession(this.store)) + 1;
     const began = await kv
       .atomic()
-      .set(Buffer.of(1), Buffer.from(`session ${this.#session}`))
+      .set(sessionKey(this.#session), Buffer.from(`session ${this.#session}`))
       .commit();
     assert.ok(began.committed);
     await journal.start({ number: this.#session, version: began.version });

@@ -36,6 +36,8 @@ export class JournalReader {
   readonly #deps: JournalReaderDeps;
   readonly #copies = new Map<string, HeldCopy[]>();
   readonly chain: Chain;
+  /** The highest session that any piece is of; 0 without one. */
+  readonly lastSession: number;
   readonly #snapshots: readonly SnapshotName[];
 
   constructor(deps: JournalReaderDeps) {
@@ -50,6 +52,7 @@ export class JournalReader {
         names.push(copy.piece.name);
       }
     }
+    this.lastSession = names.reduce((last, { session }) => Math.max(last, session), 0);
     this.chain = new Chain(names, deps.witnesses);
     this.#snapshots = names
       .filter((name): name is SnapshotName => name.kind === "snapshot")

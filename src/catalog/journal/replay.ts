@@ -2,8 +2,12 @@
  * Brings a store to what the journal says: one that is a little behind, or an empty one.
  */
 
-import type { KvStore } from "../kv.ts";
+import { SESSION_MAX } from "../../nodes/copy-key.ts";
+import { lastSession } from "../catalog.ts";
+import { sessionFloorKey } from "../keys.ts";
+import type { KvKey, KvStore } from "../kv.ts";
 import { restoredBy } from "../kv-change.ts";
+import { encodeFloor } from "../records/cluster.ts";
 import type { JournalReader } from "./journal-reader.ts";
 import type { Segment, Snapshot } from "./pieces.ts";
 
@@ -15,6 +19,25 @@ export class JournalGapError extends Error {
     );
     this.name = "JournalGapError";
   }
+}
+
+/**
+ * Session numbers that are left out when a store was brought up to the journal. What was committed last may be on nodes
+ * that did not answer, under sessions that nobody else knows of; were their numbers given out again, two histories
+ * would have pieces of the same names.
+ */
+const UNSEEN_SESSIONS_MAX = 65_536;
+
+/** Writes what only this store is to know, without a commit: its number may be taken in the journal. */
+export async function noteLocally(kv: KvStore, key: KvKey, value: Uint8Array): Promise<void> {
+  const version = await kv.version();
+  await kv.restore([{ key, value, version }], version);
+}
+
+async function leaveOutSessions(kv: KvStore, reader: JournalReader): Promise<void> {
+  const last = Math.max(await lastSession(kv), reader.lastSession);
+  const floor = Math.min(last + UNSEEN_SESSIONS_MAX, SESSION_MAX - UNSEEN_SESSIONS_MAX);
+  await noteLocally(kv, sessionFloorKey(), encodeFloor(Math.max(floor, last)));
 }
 
 /** Writes what a segment says. */
@@ -33,6 +56,7 @@ export async function catchUp(kv: KvStore, reader: JournalReader, signal?: Abort
   const version = await kv.version();
   const nextKnown = reader.chain.nextAfter(version);
   if (nextKnown !== undefined) throw new JournalGapError(version, nextKnown);
+  if (version > before) await leaveOutSessions(kv, reader);
   return version - before;
 }
 
@@ -122,6 +146,9 @@ async function replaySegments(
     onProgress?.({ version, last: reader.chain.last });
   }
   const gapUntil = reader.chain.nextAfter(version);
+  // What was left out is never to be taken for what comes next: new commits are numbered behind it.
+  if (gapUntil !== undefined) await kv.restore([], Math.max(reader.chain.last, floor));
+  await leaveOutSessions(kv, reader);
   return {
     kv,
     version,

@@ -47,3 +47,15 @@ export function decodeSession(value: Uint8Array): Session {
     state: reader.bool() ? "live" : "ended",
   };
 }
+
+const FLOOR_FORMAT = 1;
+
+/** A session number (see sessionFloorKey). */
+export function encodeFloor(session: number): Buffer {
+  return encodeRecord(FLOOR_FORMAT, [session]);
+}
+
+/** @throws RecordError */
+export function decodeFloor(value: Uint8Array): number {
+  return decodeRecord("session floor", value, FLOOR_FORMAT).int();
+}

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { journalName } from "../../../../src/catalog/journal/journal-name.ts";
-import { catchUp, JournalGapError } from "../../../../src/catalog/journal/replay.ts";
+import { catchUp, JournalGapError, noteLocally } from "../../../../src/catalog/journal/replay.ts";
+import { orphansHeldKey } from "../../../../src/catalog/keys.ts";
 import { CatalogError, type Kv } from "../../../../src/catalog/kv.ts";
 import { memoryKv } from "../../../../src/catalog/memory/memory-kv.ts";
 import { NodeError } from "../../../../src/nodes/storage-node.ts";
@@ -201,6 +202,46 @@ test("a store that the journal goes beyond, with something missing in between, i
   assert.equal(gapUntil, version + 2);
 });
 
+test("what a rebuild left out behind a gap is never taken for what comes next", async () => {
+  const world = new JournalWorld();
+  const kv = await world.start();
+  await sets(kv, 0, 6);
+  world.crash();
+  for (const { store } of world.nodes) {
+    const segments = [...store.blobs.keys()].filter((key) => journalName(key)?.kind === "segment").toSorted();
+    const missing = segments.at(-2);
+    assert.ok(missing !== undefined);
+    store.blobs.delete(missing);
+  }
+  const { kv: rebuilt, version, gapUntil } = await world.rebuild();
+  assert.equal(gapUntil, version + 2);
+  await noteLocally(rebuilt, orphansHeldKey(), Buffer.of(1));
+  world.store = rebuilt;
+  const again = await world.start();
+  assert.equal(await again.get(Buffer.of(5, 5)), undefined);
+  await set(again, 7, "x");
+  const made = await world.rebuild();
+  assert.equal(made.gapUntil, undefined);
+  await assertSame(made.kv, world.store);
+});
+
+test("two histories after a rebuild that did not see all nodes have no session in common", async () => {
+  const world = new JournalWorld({ quorum: 1 });
+  await sets(await world.start(), 0, 3);
+  world.node("b0").control.down = true;
+  world.crash();
+  // Known to a0 alone.
+  await set(await world.start(), 3, "of the lost history");
+  world.crash();
+  world.node("a0").control.down = true;
+  world.node("b0").control.down = false;
+  world.store = (await world.rebuild()).kv;
+  await set(await world.start(), 4, "of the new one");
+  world.node("a0").control.down = false;
+  await world.keep();
+  await assertSame((await world.rebuild()).kv, world.store);
+});
+
 test("a damaged piece is passed over for another copy of it", async () => {
   const world = new JournalWorld();
   const kv = await world.start();
@@ -353,7 +394,7 @@ test("a journal that is lost while commits go on is whole again behind a snapsho
   });
   await world.journal.snapshot(new AbortController().signal);
   assert.equal(world.journal.status().rebuildable, true);
-  await world.clock.advance(60_000);
+  world.clock.advance(60_000);
   await seventh;
   assert.equal(answered, true);
   await set(kv, 8, "y");
