@@ -201,9 +201,12 @@ function requireDomains({ storage }: Config, unseen: readonly UnseenNode[]): voi
   const active = storage.domains.filter(({ role }) => role === "active").map(({ name }) => name);
   const { answering, needed, enough } = domainsThatAnswer(active, unseen, storage.replication);
   if (enough) return;
+  const why = storage.replication.degradedWrite.enabled
+    ? "all nodes are needed to see what was acknowledged degraded"
+    : `${needed} are needed to see all that was acknowledged`;
   const reasons = unseen.map(({ node, domain, reason }) => `${node} in ${domain}: ${reason}`);
   throw new StartError(
-    `${answering} of ${active.length} domains answer with all their nodes, and ${needed} are needed to see all that was acknowledged (${reasons.join("; ")}); --accept-unseen rebuilds from what is there`,
+    `${answering} of ${active.length} domains answer with all their nodes, and ${why} (${reasons.join("; ")}); --accept-unseen rebuilds from what is there`,
   );
 }
 

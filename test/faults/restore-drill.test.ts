@@ -78,7 +78,9 @@ describe("the catalog is lost, over two embedded nodes", () => {
       await loadAndKill({ gateway, ledger, seed });
       await rm(join(dataDir, "catalog"), { recursive: true });
       await rm(join(folder.path, lost), { recursive: true });
-      const report = await rebuildCatalog({ config, dataDir });
+      const refused = await runRebuild({ config, dataDir });
+      assert.match(refused.stderr, /all nodes are needed to see what was acknowledged degraded/);
+      const report = await rebuildCatalog({ config, dataDir, options: ["--accept-unseen"] });
       assert.deepEqual(
         report.unseen.map(({ node }) => node),
         [lost],
@@ -101,7 +103,7 @@ describe("the catalog is lost, over two embedded nodes", () => {
     await loadAndKill({ gateway, ledger, seed });
     await rm(join(dataDir, "catalog"), { recursive: true });
     await rename(home, away);
-    await rebuildCatalog({ config, dataDir });
+    await rebuildCatalog({ config, dataDir, options: ["--accept-unseen"] });
     await gateway.start();
     await verify(gateway, ledger);
     await loadAndKill({ gateway, ledger, seed: seed + 1 });

@@ -119,11 +119,19 @@ const FAULTS: Faults = {
     world.launchAll();
   },
 
-  async "lose catalog"(world, { backMs }) {
-    if (!(await world.mayLoseCatalog())) return;
-    endAt(world, 0);
-    world.loseCatalog();
-    world.scheduler.after(backMs, () => world.rebuildCatalog());
+  async "lose catalog"(world, { backMs, domain, leadMs }) {
+    if (world.config.journal === "off") return;
+    const lose = async (): Promise<void> => {
+      if (world.calm || !(await world.mayLoseCatalog())) return;
+      endAt(world, 0);
+      world.loseCatalog();
+      world.scheduler.after(backMs, () => world.rebuildCatalog());
+    };
+    if (domain === null) return lose();
+    for (const [node, machine] of world.machines.entries()) {
+      if (machine.domain === `d${domain}`) offFor(world, node, 2 * (leadMs + backMs), (each) => each.off());
+    }
+    world.scheduler.after(leadMs, () => void lose());
   },
 
   "hurt journal"(world, { node, pick }) {

@@ -55,7 +55,7 @@ const CAPACITY_CACHE_MS = 10_000;
 const READ_LIMITS = { hedgeDelayMs: 100, stallTimeoutMs: 1_500 };
 export const STRAGGLER_TIMEOUT_MS = 4_000;
 const LAG_TIMEOUT_MS = 400;
-const JOURNAL_INTERVAL_MS = 3_000;
+const JOURNAL_INTERVAL_MS = 5_000;
 const JOURNAL: JournalSettings = {
   sync: true,
   collectMs: 30,
@@ -108,8 +108,8 @@ export interface Mutation {
   /** The seam that shows only what the journal has. */
   readonly journaledKv?: (kv: Kv, store: KvStore) => Kv;
   readonly journaledVersion?: (journal: Journal) => number;
-  /** How fast nodes are scrubbed. */
-  readonly noScrub?: true;
+  /** What the scrub and the comparison of nodes find is not put on record. */
+  readonly scrubForgets?: true;
   readonly kv?: (kv: Kv) => Kv;
   readonly random?: (random: Random) => Random;
   readonly catalog?: (catalog: Catalog, kv: Kv) => Catalog;
@@ -262,7 +262,11 @@ export async function startGateway(deps: GatewayDeps): Promise<SimGateway> {
     catalog,
     members,
     ledger,
-    recordDamage: (damage) => repairer.recordDamage(damage).then(() => repair.wake()),
+    recordDamage: async (damage) => {
+      if (mutation.scrubForgets === true) return;
+      await repairer.recordDamage(damage);
+      repair.wake();
+    },
     busy: () => false,
     clock,
     logger,
@@ -277,7 +281,7 @@ export async function startGateway(deps: GatewayDeps): Promise<SimGateway> {
     keepJournal.wake();
   });
   if (journal !== undefined) keepJournal.start(JOURNAL_INTERVAL_MS);
-  if (mutation.noScrub !== true) scrubbing.start();
+  scrubbing.start();
   repairer.nodeCameBack();
   repair.start();
   absent.start();

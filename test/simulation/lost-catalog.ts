@@ -47,12 +47,12 @@ export async function mayLoseCatalog(cluster: Cluster, shippedThrough: number): 
 }
 
 /**
- * @param lost that the new one is to be equal to, if it has all commits
+ * @param lost that the new one is to be equal to, if all of it was in the journal
  * @returns undefined while too few nodes answer
  */
 export async function rebuild(
   cluster: Cluster,
-  lost: KvStore,
+  lost: { readonly store: KvStore; readonly shippedThrough: number },
 ): Promise<{ readonly made: KvStore; readonly version: number; readonly different?: string | undefined } | undefined> {
   const { config, machines } = cluster;
   const seen = machines.filter(({ up, silent, store }) => up && !silent && store.identity !== undefined);
@@ -62,7 +62,8 @@ export async function rebuild(
   const incomplete = machines.filter((machine) => unseen.includes(machine) || machine.journalHurt);
   if (!domainsThatAnswer(active, incomplete, { ...config, degradedWrite: config.degraded }).enough) return undefined;
   const { kv, version, gapUntil } = await replayFrom(cluster, seen);
-  const different = version === (await lost.version()) ? await difference(lost, kv) : undefined;
+  const whole = lost.shippedThrough >= (await lost.store.version());
+  const different = whole ? await difference(lost.store, kv) : undefined;
   if (unseen.length > 0 || gapUntil !== undefined) {
     await noteLocally(kv, orphansHeldKey(), Buffer.from("rebuilt without all of the journal"));
   }

@@ -210,6 +210,13 @@ export class Machine {
     this.#hurt(key);
   }
 
+  /** What has become of a copy that was durable here. */
+  fateOf(key: CopyKey): "right" | "rotted" | "is gone" {
+    const [now, then] = [this.store.blobs.get(key), this.written.get(key)];
+    if (now === undefined || then === undefined) return "is gone";
+    return Buffer.compare(now.bytes, then.bytes) === 0 ? "right" : "rotted";
+  }
+
   #hurt(key: CopyKey): void {
     this.destroyed.add(key);
     if (isJournals(key)) this.journalHurt = true;

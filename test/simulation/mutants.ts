@@ -2,8 +2,16 @@
  * Deliberate bugs, each put into the gateways from outside, by replacing one of the parts that the simulation composes.
  * The simulation must find each within the operations that are stated: a check that has never failed checks nothing.
  */
+import type { JournalCluster } from "../../src/catalog/journal/journal-nodes.ts";
 import { sessionsRange } from "../../src/catalog/keys.ts";
-import { CatalogError, type Kv, type KvEntry, type KvListOptions, type KvRange } from "../../src/catalog/kv.ts";
+import {
+  CatalogError,
+  type Kv,
+  type KvEntry,
+  type KvListOptions,
+  type KvRange,
+  type KvStore,
+} from "../../src/catalog/kv.ts";
 import { collectAtomic, type KvCommitRequest, replayRequest } from "../../src/catalog/kv-atomic.ts";
 import { type Blob, isReadable } from "../../src/catalog/records/blob.ts";
 import { decodeSession, encodeSession } from "../../src/catalog/records/cluster.ts";
@@ -40,7 +48,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "no-session-check",
     what: "a process whose session was ended goes on committing; its copies were collected meanwhile (I3)",
-    operationsMax: 20_000,
+    operationsMax: 150_000,
     mutation: { catalog: (catalog, kv) => ({ ...catalog, begin: () => kv.atomic() }) },
   },
   {
@@ -58,7 +66,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "no-grace",
     what: "what died is deleted at once, also under reads that began before (I1)",
-    operationsMax: 50_000,
+    operationsMax: 130_000,
     mutation: { sweep: ({ clock }) => ({ graceMs: 0, openReads: new OpenReads(clock) }) },
   },
   {
@@ -102,7 +110,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "repair-from-unverified-copy",
     what: "repair copies what a node sends without checking it (I6)",
-    operationsMax: 20_000,
+    operationsMax: 150_000,
     mutation: {
       repairReader: (parts) => ({ read: (blob, range) => readUnverified(parts, blob, range) }),
     },
@@ -223,7 +231,78 @@ export const MUTANTS: readonly Mutant[] = [
         ),
     },
   },
+  {
+    name: "journal-before-quorum",
+    what: "a commit is answered when one domain has it in its journal, and the catalog is lost (I10)",
+    operationsMax: 250_000,
+    mutation: { journalCluster: inOneDomain },
+  },
+  {
+    name: "answered-before-journal",
+    what: "a commit is answered before the journal has it, and the catalog is lost (I10)",
+    operationsMax: 40_000,
+    mutation: { journalSync: false },
+  },
+  {
+    name: "shown-before-journal",
+    what: "reads show what the journal does not have yet, and the catalog is lost (I7)",
+    operationsMax: 250_000,
+    mutation: { journaledKv: readPast },
+  },
+  {
+    name: "deleted-before-journal",
+    what: "copies are deleted on account of a commit that the journal does not have, and the catalog is lost (I1)",
+    operationsMax: 30_000,
+    mutation: { journaledVersion: () => Number.POSITIVE_INFINITY },
+  },
+  {
+    name: "rebuild-forgets-deletions",
+    what: "a catalog that is made again keeps what was deleted (I10)",
+    operationsMax: 15_000,
+    mutation: { newStore: withoutRestoredDeletions },
+  },
+  {
+    name: "scrub-forgets",
+    what: "what the scrub finds is not put on record (I3)",
+    operationsMax: 10_000,
+    mutation: { scrubForgets: true },
+  },
 ];
+
+function inOneDomain(cluster: JournalCluster): JournalCluster {
+  return {
+    get clusterId() {
+      return cluster.clusterId;
+    },
+    nodes: () => cluster.nodes(),
+    domains: () => cluster.domains(),
+    quorum: () => 1,
+    degraded: () => cluster.degraded(),
+  };
+}
+
+/** Commits through the journal, and reads past it. */
+function readPast(journaled: Kv, store: Kv): Kv {
+  return {
+    get: (key) => store.get(key),
+    getMany: (keys) => store.getMany(keys),
+    list: (range, options) => store.list(range, options),
+    version: () => store.version(),
+    atomic: () => journaled.atomic(),
+    close: () => journaled.close(),
+  };
+}
+
+function withoutRestoredDeletions(store: KvStore): KvStore {
+  const { restore } = store;
+  store.restore = (entries, version) =>
+    restore.call(
+      store,
+      entries.filter(({ value }) => value !== null),
+      version,
+    );
+  return store;
+}
 
 const STALE_MS = 1_000;
 const REFERENCE = pack(["ref"]);

@@ -8,6 +8,7 @@ import type { Kv } from "../../src/catalog/kv.ts";
 import type { KvCommitRequest } from "../../src/catalog/kv-atomic.ts";
 import { isReadable, isSamePlace } from "../../src/catalog/records/blob.ts";
 import { decodeSession } from "../../src/catalog/records/cluster.ts";
+import { decodeDying } from "../../src/catalog/records/dying.ts";
 import { pack, unpack } from "../../src/catalog/tuple.ts";
 import { sessionOfCopyKey } from "../../src/nodes/copy-key.ts";
 import type { CopyKey } from "../../src/nodes/storage-node.ts";
@@ -18,6 +19,7 @@ import type { Machine } from "./machine.ts";
 import type { CaseConfig } from "./plan.ts";
 
 const COPY_PREFIX = pack(["copy"]);
+const DYING_PREFIX = pack(["dying"]);
 /** After a fault took a copy that a commit under way may still point to, no other copy is taken for so long. */
 const SETTLING_MS = 40_000;
 
@@ -25,6 +27,8 @@ export interface OracleDeps {
   readonly store: () => Kv;
   readonly config: CaseConfig;
   readonly nowMs: () => number;
+  /** The last commit that the journal has. */
+  readonly shippedThrough: () => number;
   /** By the uuid under which the cluster knows, or knew, it. */
   readonly machineOf: (uuid: Id) => Machine | undefined;
   readonly machines: () => readonly Machine[];
@@ -38,6 +42,8 @@ export class Oracle {
   readonly #bytes = new Map<Id, Uint8Array>();
   /** Copies that were committed, as `uuid/key`. */
   readonly #committed = new Set<string>();
+  /** By copy, as `uuid/key`: the commit with which its blob died. */
+  readonly #diedWith = new Map<string, number>();
   #nothingTakenBeforeMs = 0;
 
   constructor(deps: OracleDeps) {
@@ -45,11 +51,13 @@ export class Oracle {
   }
 
   /** I2, I6: a commit points only to copies that are durable, whole and right, and to enough of them. */
-  committed(by: string, { mutations }: KvCommitRequest): void {
+  committed(by: string, { mutations }: KvCommitRequest, version: number): void {
     const { machineOf, onViolation } = this.#deps;
     const fresh = new Map<Id, Set<Machine>>();
     for (const mutation of mutations) {
-      if (mutation.kind !== "set" || !beginsWith(mutation.key, COPY_PREFIX)) continue;
+      if (mutation.kind !== "set") continue;
+      if (beginsWith(mutation.key, DYING_PREFIX)) this.#noteDying(mutation.value, version);
+      if (!beginsWith(mutation.key, COPY_PREFIX)) continue;
       const uuid = uuidIn(mutation.key);
       const key = copyKeyOfIndex(mutation.key);
       const place = `${uuid}/${key}`;
@@ -76,6 +84,12 @@ export class Oracle {
     for (const [blobId, machines] of fresh) this.#checkEnough(by, blobId, machines);
   }
 
+  #noteDying(value: Uint8Array, version: number): void {
+    const dying = decodeDying(value);
+    if (dying.kind !== "copies") return;
+    for (const { nodeUuid, key } of dying.copies) this.#diedWith.set(`${nodeUuid}/${key}`, version);
+  }
+
   #checkEnough(by: string, blobId: Id, machines: ReadonlySet<Machine>): void {
     const { quorum, degraded } = this.#deps.config;
     const domains = new Set([...machines].map(({ domain }) => domain)).size;
@@ -88,10 +102,13 @@ export class Oracle {
 
   /** I4, I6: no copy goes that a live blob still points to. */
   async deleting(machine: Machine, key: CopyKey, by: string): Promise<void> {
-    const { store, uuidOf, onViolation } = this.#deps;
+    const { store, uuidOf, shippedThrough, onViolation } = this.#deps;
     const nodeUuid = uuidOf(machine);
     if (machine.foreign.has(key)) onViolation(`${by} deletes ${key} on ${machine.name}, which is foreign (I11)`);
     if (nodeUuid === undefined) return;
+    if ((this.#diedWith.get(`${nodeUuid}/${key}`) ?? 0) > shippedThrough()) {
+      onViolation(`${by} deletes copy ${key} on ${machine.name} before the journal has that its blob died (I1)`);
+    }
     const entry = await store().get(copyIndexKey(nodeUuid, key));
     if (entry === undefined) return;
     const { blobId, slot, home } = decodeCopyEntry(entry.value);

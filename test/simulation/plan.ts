@@ -101,7 +101,13 @@ export type FaultStep =
   | { readonly fault: "lose copy"; readonly pick: number }
   | { readonly fault: "foreign blob"; readonly node: number; readonly pick: number }
   | { readonly fault: "nodes replaced" }
-  | { readonly fault: "lose catalog"; readonly backMs: number }
+  | {
+      readonly fault: "lose catalog";
+      readonly backMs: number;
+      /** A domain that fails as well: so long before the catalog is lost, and for longer than that. */
+      readonly domain: number | null;
+      readonly leadMs: number;
+    }
   | { readonly fault: "hurt journal"; readonly node: number; readonly pick: number }
   | { readonly fault: "scrub"; readonly pick: number };
 
@@ -335,7 +341,12 @@ function drawFault(config: CaseConfig, draw: Chance): FaultStep {
     case "power":
       return { fault, forMs: Math.round(draw.between(10, 2_000)) };
     case "lose catalog":
-      return { fault, backMs: Math.round(draw.between(0, 3_000)) };
+      return {
+        fault,
+        backMs: Math.round(draw.between(0, 3_000)),
+        domain: draw.happens(0.5) ? draw.below(config.domains) : null,
+        leadMs: Math.round(draw.between(0, draw.happens(0.5) ? 100 : 15_000)),
+      };
     case "hurt journal":
       return { fault, node, pick: draw.below(1_000_000) };
     case "corrupt copy":

@@ -135,14 +135,14 @@ async function unsettled(world: World): Promise<string[]> {
   const pending = [...contents.pendingDeletes].filter((place) => world.isConfigured(place.split("/")[0] ?? ""));
   const scrubs = await world.scrubs();
   return [
-    ...scrubs.flatMap(({ node, scrub, requested }) =>
-      requested || scrub.pass !== undefined ? [`the scrub of ${node} goes on`] : [],
-    ),
     ...problems.map((problem) => `catalog: ${problem}`),
     ...orphans.filter((orphan) => !world.isLeaky(orphan)).map((orphan) => `nothing names the copy ${orphan} (I3)`),
     ...[...contents.repairs.keys()].map((repair) => `${STILL_TO_REPAIR}: ${describeRepair(contents, repair)}`),
     ...contents.dying.map((dying) => `there is still dying: ${JSON.stringify(dying)}`),
     ...pending.map((place) => `there is still to delete: ${place}`),
+    ...scrubs.flatMap(({ node, scrub, requested }) =>
+      requested || scrub.pass !== undefined ? [`the scrub of ${node} goes on`] : [],
+    ),
   ];
 }
 
@@ -151,10 +151,10 @@ async function checkRedundancy(world: World): Promise<void> {
   for (const { blobId, slots } of liveBlobs(contents).values()) {
     for (const [number, { state, domain, location }] of slots.entries()) {
       const at = location && world.machineOf(location.nodeUuid);
-      if (state === "ok" && location !== undefined && at?.destroyed.has(location.key) === true) {
-        const held = at.store.blobs.has(location.key) ? "rotted" : "is gone";
+      const fate = state === "ok" && location !== undefined ? at?.fateOf(location.key) : undefined;
+      if (fate !== undefined && fate !== "right") {
         world.violation(
-          `slot ${number} of blob ${blobId} is ok, and its copy ${location.key} on ${at.name} ${held} (I3)`,
+          `slot ${number} of blob ${blobId} is ok, and its copy ${location?.key} on ${at?.name} ${fate} (I3)`,
         );
       }
       if (state !== "ok" || at?.domain !== domain) {

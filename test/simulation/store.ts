@@ -41,7 +41,7 @@ export interface StoreDeps {
   /** The store's disk is gone: nothing is answered, and nothing that is on its way arrives. */
   readonly lost: () => boolean;
   /** Told of every commit that was made, before anything else happens. */
-  readonly onCommit: (by: string, request: KvCommitRequest) => void;
+  readonly onCommit: (by: string, request: KvCommitRequest, version: number) => void;
 }
 
 export class StoreConnection implements KvStore {
@@ -146,7 +146,7 @@ export class StoreConnection implements KvStore {
   async #apply(request: KvCommitRequest): Promise<KvCommitResult> {
     if (this.#deps.lost()) return new Promise(() => {});
     const result = await replayRequest(this.#under.atomic(), request).commit();
-    if (result.committed) this.#deps.onCommit(this.#by, request);
+    if (result.committed) this.#deps.onCommit(this.#by, request, result.version);
     return result;
   }
 }

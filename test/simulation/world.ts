@@ -118,6 +118,7 @@ export class World {
       store: () => this.store,
       config,
       nowMs: () => this.scheduler.nowMs,
+      shippedThrough: () => this.#journaledThrough(),
       machineOf: (uuid) => this.#machinesByUuid.get(uuid),
       machines: () => this.machines,
       uuidOf: (machine) => this.uuidOf(machine),
@@ -266,9 +267,9 @@ export class World {
           chance: this.#storeChance,
           conditions: () => (this.calm ? CALM_STORE : config.store),
           lost: () => this.store !== store || this.catalogLost,
-          onCommit: (by, request) => {
+          onCommit: (by, request, version) => {
             this.trace.add(`${by} commits ${request.mutations.length} writes`);
-            this.oracle.committed(by, request);
+            this.oracle.committed(by, request, version);
             if (config.journal === "off") store.forgetChanges(Number.MAX_SAFE_INTEGER);
           },
         },
@@ -380,13 +381,20 @@ export class World {
     const { journal } = this.config;
     const cluster = this.#cluster();
     if (journal === "off" || this.catalogLost || cluster === undefined) return false;
-    for (const { journal: own } of this.serving) {
-      this.#shippedThrough = Math.max(this.#shippedThrough, own?.shippedThrough ?? 0);
-    }
-    if (this.#shippedThrough < this.#keepCatalogUntil) return false;
+    const shippedThrough = this.#journaledThrough();
+    if (shippedThrough < this.#keepCatalogUntil) return false;
     // What an asynchronous journal does not have yet is promised to nobody.
-    if (journal === "async" && this.#shippedThrough < (await this.store.version())) return false;
-    return mayLoseCatalog(cluster, this.#shippedThrough);
+    if (journal === "async" && shippedThrough < (await this.store.version())) return false;
+    return mayLoseCatalog(cluster, shippedThrough);
+  }
+
+  /** The last commit that the journal was said to have; beyond all of them without a journal. */
+  #journaledThrough(): number {
+    if (this.config.journal === "off") return Number.POSITIVE_INFINITY;
+    for (const { journal } of this.serving) {
+      this.#shippedThrough = Math.max(this.#shippedThrough, journal?.shippedThrough ?? 0);
+    }
+    return this.#shippedThrough;
   }
 
   /** The catalog is not lost before the journal has all that was committed by now. */
@@ -415,7 +423,7 @@ export class World {
     const cluster = this.#cluster();
     if (!this.catalogLost || cluster === undefined) return false;
     const lost = this.store;
-    const rebuilt = await rebuild(cluster, lost);
+    const rebuilt = await rebuild(cluster, { store: lost, shippedThrough: this.#shippedThrough });
     if (rebuilt === undefined || !this.catalogLost) return false;
     const { made, version, different } = rebuilt;
     this.store = made;

@@ -211,9 +211,11 @@ export class Shipper implements AsyncDisposable {
   }
 
   async #ship(): Promise<void> {
-    const { kv, cluster, writer, clock } = this.#deps;
+    const { cluster, writer, clock } = this.#deps;
     const after = this.#sent;
-    const changes = this.#ofOneSession(await kv.changes(after, SEGMENT_BYTES));
+    const changes = this.#ofOneSession(await this.#changes(after));
+    // A snapshot that was made meanwhile has them.
+    if (this.#sent > after) return;
     const through = changes.at(-1)?.version;
     if (through === undefined) throw new CatalogError("unavailable", "commits are missing in the store's changes");
     const origin = { clusterId: cluster.clusterId, madeAtMs: clock.nowMs() };
@@ -236,6 +238,15 @@ export class Shipper implements AsyncDisposable {
     if (this.#sent < this.#usableFrom) return;
     this.#gate.advance(this.#sent);
     this.#deps.kv.forgetChanges(this.#sent);
+  }
+
+  async #changes(after: number): Promise<KvChange[]> {
+    try {
+      return await this.#deps.kv.changes(after, SEGMENT_BYTES);
+    } catch (error) {
+      if (error instanceof ChangesForgottenError && this.#sent > after) return [];
+      throw error;
+    }
   }
 
   #ofOneSession(changes: KvChange[]): KvChange[] {
