@@ -9,12 +9,13 @@ import { catchUp } from "../catalog/journal/replay.ts";
 import type { KvStore } from "../catalog/kv.ts";
 import type { Members } from "../cluster/members.ts";
 import type { NodeHandle } from "../cluster/membership.ts";
-import { loadTopology } from "../cluster/topology-store.ts";
+import { loadTopology, type StoredTopology } from "../cluster/topology-store.ts";
 import type { JournalConfig } from "../config/config.ts";
 import { NodeError } from "../nodes/storage-node.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { Clock } from "../shared/clock.ts";
 import type { Id } from "../shared/ids.ts";
+import { domainsThatAnswer } from "./seen-domains.ts";
 
 /** In `async`: how long commits are collected. With the time that a put takes the journal stays within a second. */
 const COLLECT_MS = 500;
@@ -79,11 +80,25 @@ export class NoJournalError extends Error {
 }
 
 /**
+ * The catalog is older than its journal, as one is that was put back from a backup, and nodes that do not answer may know
+ * more than those that do.
+ */
+export class UnseenJournalError extends Error {
+  constructor(unseen: readonly { readonly name: string }[]) {
+    const names = unseen.map(({ name }) => name).join(", ");
+    super(
+      `the catalog is behind its journal, and too few nodes answer to know by how much: start ${names}, or, where they are lost, move the catalog away and make it again with \`bulkhead catalog rebuild --accept-unseen\``,
+    );
+    this.name = "UnseenJournalError";
+  }
+}
+
+/**
  * Brings a store up to what the journal on the nodes says, before anything is written to it: it may have been put back
  * from a backup.
  * @param handles of the nodes that passed admission before
  * @returns what the nodes hold of the journal
- * @throws NoJournalError; JournalGapError; CatalogError
+ * @throws NoJournalError; UnseenJournalError; JournalGapError; CatalogError
  */
 export async function catchUpWithNodes(
   kv: KvStore,
@@ -91,7 +106,8 @@ export async function catchUpWithNodes(
   deps: { readonly clusterId: Id; readonly clock: Clock; readonly logger: Logger },
 ): Promise<Holdings> {
   const holdings = new Holdings();
-  const records = (await loadTopology(kv))?.records;
+  const stored = await loadTopology(kv);
+  const records = stored?.records;
   const nodes = [...handles].map(([uuid, { node }]): JournalNode => {
     const { name, domain } = records?.get(uuid) ?? { name: node.name, domain: "" };
     return readOnlyNode({ uuid, name, domain, node });
@@ -100,9 +116,19 @@ export async function catchUpWithNodes(
   const causes = await listAll(nodes, holdings, deps);
   if (causes.length === nodes.length) throw new NoJournalError(causes);
   const reader = new JournalReader({ clusterId: deps.clusterId, holdings, nodes });
+  if (stored !== undefined && reader.chain.last > (await kv.version())) requireAnswers(stored, holdings);
   const commits = await catchUp(kv, reader);
   if (commits > 0) deps.logger.warn({ commits }, "the catalog was behind its journal and was brought up to date");
   return holdings;
+}
+
+/** @throws UnseenJournalError */
+function requireAnswers({ topology, records }: StoredTopology, holdings: Holdings): void {
+  const active = topology.domains.filter(({ role }) => role === "active").map(({ name }) => name);
+  const unseen = [...records.values()].filter(
+    ({ uuid, admitted, configured }) => admitted && configured && !holdings.knows(uuid),
+  );
+  if (!domainsThatAnswer(active, unseen, topology.replication).enough) throw new UnseenJournalError(unseen);
 }
 
 /** Why nodes could not be listed. */

@@ -15,7 +15,6 @@ import type { Config, NodeConfig, Secrets } from "../config/config.ts";
 import type { StorageNode } from "../nodes/storage-node.ts";
 import { createLoggers } from "../observability/logger.ts";
 import { createMetrics } from "../observability/metrics.ts";
-import type { ReplicationPolicy } from "../placement/topology.ts";
 import { systemClock } from "../shared/clock.ts";
 import { toError } from "../shared/errors.ts";
 import type { Id } from "../shared/ids.ts";
@@ -23,6 +22,7 @@ import { systemRandom } from "../shared/random.ts";
 import { listJournal, readOnlyNode } from "./journal.ts";
 import { loadKeys, readClusterKey } from "./key-files.ts";
 import { type NodeDeps, openNodeHandle, readIdentityOn } from "./nodes.ts";
+import { domainsThatAnswer } from "./seen-domains.ts";
 import { claimDataFolder, StartError, startStep } from "./start-step.ts";
 
 /** Before the cluster is known. */
@@ -179,21 +179,6 @@ async function listJournals(
     }
   }
   return { nodes, holdings, unseen };
-}
-
-/**
- * Whether all is seen that was acknowledged. Every commit is in a quorum of domains, so that many have to answer with
- * all their nodes that one of them is among these; a degraded one may be on any two nodes, so all have to answer.
- */
-export function domainsThatAnswer(
-  active: readonly string[],
-  unseen: readonly { readonly domain: string }[],
-  { quorum, degradedWrite }: Pick<ReplicationPolicy, "quorum" | "degradedWrite">,
-): { readonly answering: number; readonly needed: number; readonly enough: boolean } {
-  const silent = new Set(unseen.map(({ domain }) => domain));
-  const answering = active.filter((name) => !silent.has(name)).length;
-  const needed = degradedWrite.enabled ? active.length : active.length - Math.min(quorum, active.length) + 1;
-  return { answering, needed, enough: degradedWrite.enabled ? unseen.length === 0 : answering >= needed };
 }
 
 /** @throws StartError */

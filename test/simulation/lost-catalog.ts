@@ -12,7 +12,7 @@ import type { KvStore } from "../../src/catalog/kv.ts";
 import { isLocal } from "../../src/catalog/kv-atomic.ts";
 import { memoryKv } from "../../src/catalog/memory/memory-kv.ts";
 import { listJournal, readOnlyNode } from "../../src/compose/journal.ts";
-import { domainsThatAnswer } from "../../src/compose/rebuild.ts";
+import { domainsThatAnswer } from "../../src/compose/seen-domains.ts";
 import type { Id } from "../../src/shared/ids.ts";
 import type { Machine } from "./machine.ts";
 import type { CaseConfig } from "./plan.ts";

@@ -8,7 +8,7 @@ import { NotDurableError } from "../../src/catalog/journal/piece-writer.ts";
 import { orphansHeldKey } from "../../src/catalog/keys.ts";
 import { CatalogError, type KvStore } from "../../src/catalog/kv.ts";
 import { memoryKv } from "../../src/catalog/memory/memory-kv.ts";
-import { NoJournalError } from "../../src/compose/journal.ts";
+import { NoJournalError, UnseenJournalError } from "../../src/compose/journal.ts";
 import type { MemoryStore } from "../../src/nodes/memory/memory-node.ts";
 import { BlobUnavailableError } from "../../src/replication/read/blob-reader.ts";
 import type { NodeScrubReport } from "../../src/replication/scrub/scrubbing.ts";
@@ -542,7 +542,7 @@ function asIs(store: KvStore): KvStore {
 
 /** What may keep a gateway from starting for a while. */
 function isExpectedAtStart(error: unknown): boolean {
-  const kinds = [CatalogError, SessionEndedError, NoJournalError, NotDurableError];
+  const kinds = [CatalogError, SessionEndedError, NoJournalError, UnseenJournalError, NotDurableError];
   return kinds.some((kind) => error instanceof kind);
 }
 

@@ -1,7 +1,7 @@
 /** From which nodes a catalog may be made again without being told to do with what is there. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { domainsThatAnswer } from "../../../src/compose/rebuild.ts";
+import { domainsThatAnswer } from "../../../src/compose/seen-domains.ts";
 
 const DOMAINS = ["a", "b", "c"];
 
