@@ -31,14 +31,18 @@ export interface NodeHandle {
   onUnavailable(listener: () => void): void;
 }
 
-export interface MembershipDeps {
-  readonly catalog: Catalog;
+/** What the catalog and the configuration say the cluster consists of. */
+export interface ClusterShape {
   readonly topology: Topology;
   readonly placement: Placement;
-  /** Handles of the nodes that are configured, by uuid. */
+  /** Handles of the nodes that are configured, by uuid. A node whose handle is another one is checked anew. */
   readonly handles: ReadonlyMap<Id, NodeHandle>;
   /** Nodes that passed admission before. */
   readonly admitted: ReadonlySet<Id>;
+}
+
+export interface MembershipDeps {
+  readonly catalog: Catalog;
   readonly clusterKey: Uint8Array;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -46,49 +50,105 @@ export interface MembershipDeps {
   readonly onStateChanged: (node: string, state: NodeState) => void;
 }
 
-export class Membership implements Members, AsyncDisposable {
-  readonly topology: Topology;
-  readonly placement: Placement;
+export class Membership implements AsyncDisposable {
   readonly #deps: MembershipDeps;
-  readonly #members = new Map<Id, TrackedNode>();
   readonly #onlineListeners = new Set<(uuid: Id) => void>();
+  #nodes: ReadonlyMap<Id, TrackedNode> = new Map();
+  #members: Members;
+  /** Nodes that left and whose last check has still to end. */
+  readonly #leaving = new Set<Promise<void>>();
 
-  constructor(deps: MembershipDeps) {
+  constructor(deps: MembershipDeps, shape: ClusterShape) {
     this.#deps = deps;
-    this.topology = deps.topology;
-    this.placement = deps.placement;
-    for (const spec of deps.topology.nodes) {
-      const handle = deps.handles.get(spec.uuid);
-      if (handle === undefined) continue;
-      const tracked = new TrackedNode(deps, spec, handle, () => this.#announceOnline(spec.uuid));
-      this.#members.set(spec.uuid, tracked);
-    }
+    this.#nodes = this.#track(shape);
+    this.#members = new View(shape, this.#nodes, this.#onlineListeners);
+  }
+
+  /** The members as they are now. */
+  get members(): Members {
+    return this.#members;
   }
 
   /** Checks every node once and goes on checking. Resolves when each was checked, or after `waitMs` at the latest. */
   async start(waitMs: number): Promise<void> {
-    const checks = [...this.#members.values()].map((member) => member.start());
+    const checks = [...this.#nodes.values()].map((node) => node.start());
     const patience = Promise.withResolvers<void>();
     const timer = this.#deps.clock.startTimer(waitMs, patience.resolve);
     await Promise.race([Promise.all(checks), patience.promise]);
     timer.stop();
   }
 
+  /** The cluster has changed. Nodes that stay keep their state; new ones are checked at once, and none is waited for. */
+  update(shape: ClusterShape): void {
+    const before = this.#nodes;
+    this.#nodes = this.#track(shape);
+    this.#members = new View(shape, this.#nodes, this.#onlineListeners);
+    for (const [uuid, node] of before) {
+      if (this.#nodes.get(uuid) === node) continue;
+      const stopped = node.stop().finally(() => this.#leaving.delete(stopped));
+      this.#leaving.add(stopped);
+    }
+    for (const [uuid, node] of this.#nodes) if (before.get(uuid) !== node) void node.start();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([...[...this.#nodes.values()].map((node) => node.stop()), ...this.#leaving]);
+  }
+
+  #track({ topology, handles, admitted }: ClusterShape): Map<Id, TrackedNode> {
+    const nodes = new Map<Id, TrackedNode>();
+    for (const spec of topology.nodes) {
+      const handle = handles.get(spec.uuid);
+      if (handle === undefined) continue;
+      const before = this.#nodes.get(spec.uuid);
+      if (before?.handle === handle) {
+        before.respecify(spec);
+        nodes.set(spec.uuid, before);
+        continue;
+      }
+      const announceOnline = (): void => {
+        for (const listener of this.#onlineListeners) listener(spec.uuid);
+      };
+      const node = { spec, handle, admitted: admitted.has(spec.uuid), announceOnline };
+      nodes.set(spec.uuid, new TrackedNode(this.#deps, node));
+    }
+    return nodes;
+  }
+}
+
+/** The members under one topology. The state of a node is that of the moment, whatever the topology. */
+class View implements Members {
+  readonly topology: Topology;
+  readonly placement: Placement;
+  readonly #nodes: ReadonlyMap<Id, TrackedNode>;
+  readonly #onlineListeners: Set<(uuid: Id) => void>;
+
+  constructor(
+    { topology, placement }: ClusterShape,
+    nodes: ReadonlyMap<Id, TrackedNode>,
+    onlineListeners: Set<(uuid: Id) => void>,
+  ) {
+    this.topology = topology;
+    this.placement = placement;
+    this.#nodes = nodes;
+    this.#onlineListeners = onlineListeners;
+  }
+
   get(uuid: Id): Member | undefined {
-    return this.#members.get(uuid);
+    return this.#nodes.get(uuid);
   }
 
   all(): readonly Member[] {
-    return [...this.#members.values()];
+    return [...this.#nodes.values()];
   }
 
   acceptsWrites(uuid: Id): boolean {
-    const member = this.#members.get(uuid);
-    return member !== undefined && member.spec.acceptsWrites && member.usable && member.handle.hasRoom();
+    const node = this.#nodes.get(uuid);
+    return node !== undefined && node.spec.acceptsWrites && node.usable && node.handle.hasRoom();
   }
 
   servesReads(uuid: Id): boolean {
-    return this.#members.get(uuid)?.usable === true;
+    return this.#nodes.get(uuid)?.usable === true;
   }
 
   onOnline(listener: (uuid: Id) => void): () => void {
@@ -96,14 +156,6 @@ export class Membership implements Members, AsyncDisposable {
     return () => {
       this.#onlineListeners.delete(listener);
     };
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all([...this.#members.values()].map((member) => member.stop()));
-  }
-
-  #announceOnline(uuid: Id): void {
-    for (const listener of this.#onlineListeners) listener(uuid);
   }
 }
 
@@ -122,13 +174,22 @@ class TrackedNode implements Member {
   #timer: Timer | undefined;
   #running: Promise<void> | undefined;
 
-  constructor(deps: MembershipDeps, spec: TopologyNode, handle: NodeHandle, announceOnline: () => void) {
+  constructor(
+    deps: MembershipDeps,
+    node: {
+      readonly spec: TopologyNode;
+      readonly handle: NodeHandle;
+      readonly admitted: boolean;
+      readonly announceOnline: () => void;
+    },
+  ) {
+    const { spec, handle, admitted, announceOnline } = node;
     this.#deps = deps;
     this.#spec = spec;
     this.handle = handle;
     this.#announceOnline = announceOnline;
     this.#sinceMs = deps.clock.nowMs();
-    this.#admitted = deps.admitted.has(spec.uuid);
+    this.#admitted = admitted;
     handle.onUnavailable(() => {
       this.#announced = false;
       this.#checkSoon();
@@ -137,6 +198,11 @@ class TrackedNode implements Member {
 
   get spec(): TopologyNode {
     return this.#spec;
+  }
+
+  /** The topology says something else of it now, unless that was read before it was admitted. */
+  respecify(spec: TopologyNode): void {
+    if (spec.writeGeneration >= this.#spec.writeGeneration) this.#spec = spec;
   }
 
   get node(): StorageNode {

@@ -70,7 +70,7 @@ export async function startGateway(options: {
 
   const adminContext = {
     catalog: storage.catalog,
-    members: () => storage.members,
+    members: storage.members,
     orphans: storage.orphans,
     scrubbing: storage.scrubbing,
     journal: storage.journal,
@@ -79,18 +79,24 @@ export async function startGateway(options: {
     usageOf: storage.usageOf,
   };
   metrics.watchNodes(() =>
-    storage.members.all().map((member) => ({
-      node: member.spec.name,
-      domain: member.spec.domain,
-      online: member.state === "online",
-      loadScore: member.loadScore(),
-    })),
+    storage
+      .members()
+      .all()
+      .map((member) => ({
+        node: member.spec.name,
+        domain: member.spec.domain,
+        online: member.state === "online",
+        loadScore: member.loadScore(),
+      })),
   );
   metrics.watchVolumes(() =>
-    storage.members.all().flatMap(({ spec }) => {
-      const usage = storage.usageOf(spec.uuid);
-      return usage === undefined ? [] : [{ node: spec.name, ...usage }];
-    }),
+    storage
+      .members()
+      .all()
+      .flatMap(({ spec }) => {
+        const usage = storage.usageOf(spec.uuid);
+        return usage === undefined ? [] : [{ node: spec.name, ...usage }];
+      }),
   );
   metrics.watchBacklog(async () => {
     const { missing, handoff, unverified, corrupt, dying_blobs, orphans } = await replication(adminContext);

@@ -7,6 +7,7 @@ import { JournaledKv } from "../catalog/journal/journaled-kv.ts";
 import type { KvStore } from "../catalog/kv.ts";
 import { openLmdbKv } from "../catalog/lmdb/lmdb-kv.ts";
 import { memoryKv } from "../catalog/memory/memory-kv.ts";
+import type { Members } from "../cluster/members.ts";
 import { Membership } from "../cluster/membership.ts";
 import type { NodeRecord } from "../cluster/topology-records.ts";
 import { applyConfiguration, loadTopology } from "../cluster/topology-store.ts";
@@ -71,7 +72,7 @@ export interface StorageDeps {
 
 export interface Storage extends AsyncDisposable {
   readonly catalog: Catalog;
-  readonly members: Membership;
+  readonly members: () => Members;
   readonly objects: ObjectService;
   readonly repairer: Repairer;
   readonly orphans: OrphanCollector;
@@ -111,7 +112,7 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
     logger: journalLogger,
   });
   const journaled = journalCluster(
-    () => membership,
+    () => membership.members,
     () => catalog.clusterId,
   );
   const journal = new Journal({
@@ -139,24 +140,24 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
     if (record !== undefined) openHandle(catalog.clusterId, record);
   }
   const admitted = new Set([...records.values()].filter((record) => record.admitted).map((record) => record.uuid));
-  const membership = new Membership({
-    catalog,
-    topology,
-    placement: createPlacement(topology, await createHasher()),
-    handles,
-    admitted,
-    clusterKey: deps.clusterKey,
-    clock,
-    logger: loggers.named("cluster"),
-    intervalMs: config.storage.health.intervalMs,
-    onStateChanged: (node, state) => metrics.nodeStateChanged(node, state),
-  });
+  const placement = createPlacement(topology, await createHasher());
+  const membership = new Membership(
+    {
+      catalog,
+      clusterKey: deps.clusterKey,
+      clock,
+      logger: loggers.named("cluster"),
+      intervalMs: config.storage.health.intervalMs,
+      onStateChanged: (node, state) => metrics.nodeStateChanged(node, state),
+    },
+    { topology, placement, handles, admitted },
+  );
   stack.use(membership);
   await membership.start(NODE_WAIT_MS);
   stack.use(journal);
   await journal.start({ number: catalog.session, version: catalog.sessionVersion });
 
-  const members = () => membership;
+  const members = () => membership.members;
   const logger = loggers.named("replication");
   const discarder = createDiscarder({ catalog, members, clock, logger });
   stack.defer(() => discarder.idle());
@@ -167,7 +168,7 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
     random,
     limits: config.storage.read,
     onDamage: (damage) => {
-      const node = membership.get(damage.location.nodeUuid)?.spec.name ?? "unknown";
+      const node = members().get(damage.location.nodeUuid)?.spec.name ?? "unknown";
       metrics.badCopyFound(node, damage.kind === "lost" ? "missing" : "corrupt");
       recordDamage(damage).catch((error: unknown) => logger.error({ err: error }, "a bad copy could not be recorded"));
     },
@@ -213,7 +214,7 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
   const scrubbing = stack.use(
     createScrubbing({ config, handles, metrics, catalog, members, ledger, recordDamage, clock, logger }),
   );
-  membership.onOnline(() => {
+  members().onOnline(() => {
     repairer.nodeCameBack();
     repair.wake();
     pendingDeletes.wake();
@@ -263,7 +264,7 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
   const opened = stack.move();
   return {
     catalog,
-    members: membership,
+    members,
     objects,
     repairer,
     orphans,

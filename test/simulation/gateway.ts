@@ -10,6 +10,7 @@ import { JournaledKv } from "../../src/catalog/journal/journaled-kv.ts";
 import { sessionKey } from "../../src/catalog/keys.ts";
 import type { Kv, KvStore } from "../../src/catalog/kv.ts";
 import { decodeSession, encodeSession } from "../../src/catalog/records/cluster.ts";
+import type { Members } from "../../src/cluster/members.ts";
 import { Membership, type NodeHandle } from "../../src/cluster/membership.ts";
 import { applyConfiguration, type ConfiguredTopology, loadTopology } from "../../src/cluster/topology-store.ts";
 import { catchUpWithNodes, journalCluster } from "../../src/compose/journal.ts";
@@ -96,7 +97,7 @@ export interface Parts {
   readonly reader: BlobReader;
   readonly discarder: Discarder;
   readonly openReads: OpenReads;
-  readonly members: () => Membership;
+  readonly members: () => Members;
 }
 
 /** Deliberate bugs, by the part that they replace. */
@@ -166,7 +167,7 @@ export async function startGateway(deps: GatewayDeps): Promise<SimGateway> {
           clock,
           random,
           handles,
-          members: () => membership,
+          members: () => membership.members,
           clusterId: () => opened.clusterId,
         });
   const journaled = journal === undefined ? deps.kv : journaledKv(deps, journal);
@@ -192,22 +193,22 @@ export async function startGateway(deps: GatewayDeps): Promise<SimGateway> {
     if (handles.has(spec.uuid) || !deps.topology.nodes.some((node) => node.name === spec.name)) continue;
     handles.set(spec.uuid, openHandle(deps.driver(spec.name, catalog.clusterId), clock, random));
   }
-  const membership = new Membership({
-    catalog,
-    topology,
-    placement: createPlacement(topology, quickHasher),
-    handles,
-    admitted: new Set([...records.values()].filter(({ admitted }) => admitted).map(({ uuid }) => uuid)),
-    clusterKey: CLUSTER_KEY,
-    clock,
-    logger,
-    intervalMs: HEALTH_INTERVAL_MS,
-    onStateChanged: () => {},
-  });
+  const admitted = new Set([...records.values()].flatMap(({ uuid, admitted }) => (admitted ? [uuid] : [])));
+  const membership = new Membership(
+    {
+      catalog,
+      clusterKey: CLUSTER_KEY,
+      clock,
+      logger,
+      intervalMs: HEALTH_INTERVAL_MS,
+      onStateChanged: () => {},
+    },
+    { topology, placement: createPlacement(topology, quickHasher), handles, admitted },
+  );
   await membership.start(NODE_WAIT_MS);
   await journal?.start({ number: opened.session, version: opened.sessionVersion });
 
-  const members = (): Membership => membership;
+  const members = (): Members => membership.members;
   const discarder = createDiscarder({ catalog, members, clock, logger });
   const ledger = createSlotLedger({ catalog, clock, ids });
   const reader = createBlobReader({
@@ -274,7 +275,7 @@ export async function startGateway(deps: GatewayDeps): Promise<SimGateway> {
     comparison: { enabled: true, intervalMs: SCRUB_INTERVAL_MS },
     observer: { verified() {}, bad() {} },
   });
-  membership.onOnline(() => {
+  members().onOnline(() => {
     repairer.nodeCameBack();
     repair.wake();
     pendingDeletes.wake();
@@ -340,7 +341,7 @@ async function openJournal(
     readonly clock: Clock;
     readonly random: Random;
     readonly handles: Map<Id, NodeHandle>;
-    readonly members: () => Membership;
+    readonly members: () => Members;
     readonly clusterId: () => Id;
   },
 ): Promise<Journal> {

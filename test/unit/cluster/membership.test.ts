@@ -3,16 +3,18 @@ import { test } from "node:test";
 import { nodeKey } from "../../../src/catalog/keys.ts";
 import { CatalogError } from "../../../src/catalog/kv.ts";
 import { judgeIdentity, writeIdentityDocument } from "../../../src/cluster/identity.ts";
+import { loadTopology } from "../../../src/cluster/topology-store.ts";
 import { NodeError, type ProbeFinding } from "../../../src/nodes/storage-node.ts";
 import type { Id } from "../../../src/shared/ids.ts";
-import { CLUSTER_KEY, INTERVAL_MS, openCluster, RETRY_MS } from "./test-cluster.ts";
+import { turns } from "../../support/in-memory-gateway.ts";
+import { CLUSTER_KEY, INTERVAL_MS, openCluster, RETRY_MS, TestHandle } from "./test-cluster.ts";
 
 test("fresh nodes are admitted, carry our identity, and are online and announced once", async () => {
   await using cluster = await openCluster();
   const { membership, clusterId } = cluster;
   assert.deepEqual(cluster.changes.toSorted(), ["a online", "b online"]);
   assert.deepEqual(cluster.announced.toSorted(), ["a", "b"]);
-  for (const member of membership.all()) {
+  for (const member of membership.members.all()) {
     const { spec } = member;
     assert.deepEqual([member.state, member.reason, member.loadScore()], ["online", undefined, 0.25]);
     const { store } = cluster.handle(spec.name);
@@ -51,7 +53,7 @@ test("a node that goes away is noticed at its next check, and used and announced
   assert.equal(cluster.state("a"), "offline");
   assert.match(cluster.reason("a") ?? "", /down/);
   assert.deepEqual(cluster.accepts("a"), { reads: false, writes: false });
-  const member = cluster.membership.get(cluster.handle("a").uuid) ?? assert.fail();
+  const member = cluster.members.get(cluster.handle("a").uuid) ?? assert.fail();
   assert.ok(member.sinceMs > wentAtMs && member.sinceMs <= cluster.clock.nowMs());
   await cluster.pass(10 * INTERVAL_MS);
   cluster.handle("a").node.down = false;
@@ -232,7 +234,7 @@ test("an admission that meets a change of the node's record is made again", asyn
   await cluster.pass(RETRY_MS);
   assert.equal(cluster.state("a"), "online");
   const { uuid } = cluster.handle("a");
-  const { writeGeneration } = cluster.membership.get(uuid)?.spec ?? assert.fail();
+  const { writeGeneration } = cluster.members.get(uuid)?.spec ?? assert.fail();
   assert.equal(writeGeneration, (await cluster.kv.get(nodeKey(uuid)))?.version);
 });
 
@@ -250,15 +252,15 @@ test("a check that fails in an unexpected way is logged, and the next one comes"
 test("what stops listening is told nothing more, and a node that nobody configured is no member", async () => {
   await using cluster = await openCluster();
   const heard: Id[] = [];
-  const stop = cluster.membership.onOnline((uuid) => void heard.push(uuid));
+  const stop = cluster.members.onOnline((uuid) => void heard.push(uuid));
   stop();
   cluster.handle("a").openBreaker();
   cluster.handle("a").breakerOpen = false;
   await cluster.pass(RETRY_MS);
   assert.deepEqual(heard, []);
   const nobody = "9".repeat(32);
-  assert.equal(cluster.membership.get(nobody), undefined);
-  assert.deepEqual([cluster.membership.servesReads(nobody), cluster.membership.acceptsWrites(nobody)], [false, false]);
+  assert.equal(cluster.members.get(nobody), undefined);
+  assert.deepEqual([cluster.members.servesReads(nobody), cluster.members.acceptsWrites(nobody)], [false, false]);
 });
 
 test("membership that ends gives up the check under way, says nothing more and leaves no timer", async () => {
@@ -274,4 +276,56 @@ test("membership that ends gives up the check under way, says nothing more and l
   await cluster.pass(INTERVAL_MS);
   assert.equal(cluster.changes.length, 2);
   assert.equal(cluster.clock.timers, 0);
+});
+
+test("a cluster that changes keeps the state of the nodes that stay, checks new ones and lets go of those that left", async () => {
+  await using cluster = await openCluster();
+  const before = cluster.members;
+  const { uuid } = cluster.handle("a");
+  const stored = (await loadTopology(cluster.kv)) ?? assert.fail();
+  const { topology } = stored;
+  const [a, b] = [topology.nodes[0] ?? assert.fail(), topology.nodes[1] ?? assert.fail()];
+  const added = new TestHandle("c".repeat(32), "c", cluster.clusterId);
+  cluster.handles.set("c", added);
+  const probes = cluster.handle("a").probes;
+
+  const nodes = [
+    { ...a, weight: 50 },
+    { ...b, name: "c", uuid: added.uuid, physicalStorageId: "c" },
+  ];
+  cluster.membership.update(cluster.shapeOf({ ...stored, topology: { ...topology, epoch: 2, nodes } }));
+  const { members } = cluster;
+  assert.equal(members.topology.epoch, 2);
+  assert.deepEqual(
+    members.all().map(({ spec, state }) => [spec.name, spec.weight, state]),
+    [
+      ["a", 50, "online"],
+      ["c", 100, "joining"],
+    ],
+  );
+  assert.equal(cluster.handle("a").probes, probes, "a node that stays is not checked for that");
+  assert.equal(members.get(cluster.handle("b").uuid), undefined);
+  // Whoever planned under the topology before goes on with it.
+  assert.equal(before.topology.epoch, 1);
+  assert.equal(before.get(cluster.handle("b").uuid)?.state, "online");
+
+  const left = cluster.handle("b").probes;
+  await cluster.pass(2 * INTERVAL_MS);
+  assert.equal(cluster.handle("b").probes, left, "a node that left is not checked any more");
+  assert.ok(cluster.handle("a").probes > probes);
+  assert.equal(members.get(uuid)?.state, "online");
+});
+
+test("a node whose handle is another one is checked anew", async () => {
+  await using cluster = await openCluster();
+  const stored = (await loadTopology(cluster.kv)) ?? assert.fail();
+  const { uuid, store } = cluster.handle("a");
+  const moved = new TestHandle(uuid, "a", cluster.clusterId);
+  moved.store.identity = store.identity;
+  cluster.handles.set("a", moved);
+  cluster.membership.update(cluster.shapeOf(stored));
+  assert.equal(cluster.members.get(uuid)?.node, moved.node);
+  await turns();
+  assert.equal(cluster.state("a"), "online");
+  assert.ok(moved.probes > 0);
 });

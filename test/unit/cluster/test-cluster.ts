@@ -2,8 +2,9 @@
 import assert from "node:assert/strict";
 import { openCatalog } from "../../../src/catalog/catalog.ts";
 import { memoryKv } from "../../../src/catalog/memory/memory-kv.ts";
-import { Membership, type NodeHandle } from "../../../src/cluster/membership.ts";
-import { applyConfiguration } from "../../../src/cluster/topology-store.ts";
+import type { Members } from "../../../src/cluster/members.ts";
+import { type ClusterShape, Membership, type NodeHandle } from "../../../src/cluster/membership.ts";
+import { applyConfiguration, type StoredTopology } from "../../../src/cluster/topology-store.ts";
 import { MemoryStore, openMemoryNode } from "../../../src/nodes/memory/memory-node.ts";
 import type { ProbeFinding } from "../../../src/nodes/storage-node.ts";
 import { type LogFields, type Logger, silentLogger } from "../../../src/observability/logger.ts";
@@ -85,21 +86,35 @@ export class Cluster implements AsyncDisposable {
     return this.#membership ?? assert.fail("membership was not started");
   }
 
+  get members(): Members {
+    return this.membership.members;
+  }
+
+  /** With the handles that there are now. */
+  shapeOf({ topology, records }: StoredTopology): ClusterShape {
+    return {
+      topology,
+      placement: createPlacement(topology, quickHasher),
+      handles: new Map([...this.handles.values()].map((handle) => [handle.uuid, handle])),
+      admitted: new Set([...records.values()].flatMap(({ uuid, admitted }) => (admitted ? [uuid] : []))),
+    };
+  }
+
   handle(name: string): TestHandle {
     return this.handles.get(name) ?? assert.fail(`there is no node ${name}`);
   }
 
   state(name: string): string | undefined {
-    return this.membership.get(this.handle(name).uuid)?.state;
+    return this.members.get(this.handle(name).uuid)?.state;
   }
 
   reason(name: string): string | undefined {
-    return this.membership.get(this.handle(name).uuid)?.reason;
+    return this.members.get(this.handle(name).uuid)?.reason;
   }
 
   accepts(name: string): { reads: boolean; writes: boolean } {
     const { uuid } = this.handle(name);
-    return { reads: this.membership.servesReads(uuid), writes: this.membership.acceptsWrites(uuid) };
+    return { reads: this.members.servesReads(uuid), writes: this.members.acceptsWrites(uuid) };
   }
 
   /** A process starts on what the one before left. `prepare` runs before the first check. */
@@ -130,20 +145,20 @@ export class Cluster implements AsyncDisposable {
     }
     prepare();
     const logger: Logger = { ...silentLogger, error: (fields) => void this.errors.push(fields) };
-    this.#membership = new Membership({
-      catalog,
-      topology,
-      placement: createPlacement(topology, quickHasher),
-      handles: new Map([...this.handles.values()].map((handle) => [handle.uuid, handle])),
-      admitted: new Set([...records.values()].flatMap(({ uuid, admitted }) => (admitted ? [uuid] : []))),
-      clusterKey: CLUSTER_KEY,
-      clock,
-      logger,
-      intervalMs: INTERVAL_MS,
-      onStateChanged: (node, state) => void this.changes.push(`${node} ${state}`),
-    });
-    this.#membership.onOnline((uuid) => void this.announced.push(this.membership.get(uuid)?.spec.name ?? ""));
-    const started = this.#membership.start(1_000);
+    const membership = new Membership(
+      {
+        catalog,
+        clusterKey: CLUSTER_KEY,
+        clock,
+        logger,
+        intervalMs: INTERVAL_MS,
+        onStateChanged: (node, state) => void this.changes.push(`${node} ${state}`),
+      },
+      this.shapeOf({ topology, records }),
+    );
+    this.#membership = membership;
+    membership.members.onOnline((uuid) => void this.announced.push(this.members.get(uuid)?.spec.name ?? ""));
+    const started = membership.start(1_000);
     await turns();
     clock.advance(1_000);
     await started;

@@ -72,22 +72,26 @@ async function openCluster(): Promise<Cluster> {
     observer: { started() {}, finished() {} },
     capacityCacheMs: 60_000,
   });
-  const membership = new Membership({
-    catalog,
-    topology,
-    placement: createPlacement(topology, await createHasher()),
-    handles: new Map([
-      [uuid, { ...wrapped, loadScore: () => 0, onUnavailable: (tell) => wrapped.onUnavailable(tell) }],
-    ]),
-    admitted: new Set(),
-    clusterKey: new Uint8Array(32),
-    clock,
-    logger: silentLogger,
-    onStateChanged: () => {},
-    intervalMs: 30_000,
-  });
+  const handle = { ...wrapped, loadScore: () => 0, onUnavailable: (tell: () => void) => wrapped.onUnavailable(tell) };
+  const membership = new Membership(
+    {
+      catalog,
+      clusterKey: new Uint8Array(32),
+      clock,
+      logger: silentLogger,
+      onStateChanged: () => {},
+      intervalMs: 30_000,
+    },
+    {
+      topology,
+      placement: createPlacement(topology, await createHasher()),
+      handles: new Map([[uuid, handle]]),
+      admitted: new Set(),
+    },
+  );
+  const { members } = membership;
   let announced = 0;
-  membership.onOnline(() => {
+  members.onOnline(() => {
     announced += 1;
   });
   await membership.start(1_000);
@@ -102,7 +106,7 @@ async function openCluster(): Promise<Cluster> {
     driver,
     wrapped,
     announced: () => announced,
-    usable: () => membership.servesReads(uuid) && membership.acceptsWrites(uuid),
+    usable: () => members.servesReads(uuid) && members.acceptsWrites(uuid),
     pass,
     async callUntilOpen() {
       while (wrapped.available()) {
