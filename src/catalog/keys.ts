@@ -26,6 +26,8 @@ export const WHOLE_CATALOG: KvRange = { start: Buffer.of(0), end: Buffer.of(0xff
 
 export const clusterKey = (): KvKey => pack(["cluster"]);
 export const topologyKey = (): KvKey => pack(["topology"]);
+/** What the configuration said of the topology that was applied last. */
+export const appliedFileKey = (): KvKey => pack(["applied-file"]);
 export const nodeKey = (uuid: Id): KvKey => pack(["node", idBytes(uuid)]);
 export const nodesRange = (): KvRange => prefixRange(["node"]);
 

@@ -1,9 +1,10 @@
 /**
  * The topology as the catalog keeps it: one record for the domains and the policy, one for each node.
  */
-import { decodeRecord, encodeRecord } from "../catalog/records/codec.ts";
+import { decodeRecord, encodeRecord, type Field, type RecordReader } from "../catalog/records/codec.ts";
 import type { DiskType, HandoffScope, Topology, TopologyNode } from "../placement/topology.ts";
 import { idBytes } from "../shared/ids.ts";
+import type { ConfiguredNode, ConfiguredTopology } from "./configured-topology.ts";
 
 /** A node as it is kept: its write generation is the version of its entry. */
 export interface NodeRecord extends Omit<TopologyNode, "writeGeneration"> {
@@ -57,26 +58,7 @@ export type TopologyRecord = Omit<Topology, "nodes">;
 const TOPOLOGY_FORMAT = 1;
 
 export function encodeTopology(topology: TopologyRecord): Buffer {
-  const { replication } = topology;
-  return encodeRecord(TOPOLOGY_FORMAT, [
-    topology.epoch,
-    topology.virtualNodesPerNode,
-    topology.domains.map((domain) => [
-      domain.name,
-      domain.role,
-      domain.minNodes,
-      domain.replicaCount,
-      domain.acceptsWrites,
-    ]),
-    [
-      replication.factor,
-      replication.quorum,
-      replication.domainChoice,
-      replication.degradedWrite.enabled,
-      replication.degradedWrite.minReplicas,
-      replication.degradedWrite.handoff,
-    ],
-  ]);
+  return encodeRecord(TOPOLOGY_FORMAT, [topology.epoch, ...shapeFields(topology)]);
 }
 
 const ROLES = ["active", "standby"] as const;
@@ -85,7 +67,34 @@ const HANDOFF_SCOPES: readonly HandoffScope[] = ["any", "active", "none"];
 
 export function decodeTopology(value: Uint8Array): TopologyRecord {
   const reader = decodeRecord("topology", value, TOPOLOGY_FORMAT);
-  const epoch = reader.int();
+  return { epoch: reader.int(), ...readShape(reader) };
+}
+
+const FILE_FORMAT = 1;
+
+/** What a configuration says of the topology; the same bytes in whatever order it names the nodes. */
+export function encodeFile(file: ConfiguredTopology): Buffer {
+  const nodes = file.nodes.toSorted((a, b) => (a.name < b.name ? -1 : 1)).map(configuredNodeFields);
+  return encodeRecord(FILE_FORMAT, [...shapeFields(file), nodes]);
+}
+
+export function decodeFile(value: Uint8Array): ConfiguredTopology {
+  const reader = decodeRecord("applied file", value, FILE_FORMAT);
+  return { ...readShape(reader), nodes: reader.list(readConfiguredNode) };
+}
+
+type Shape = Omit<Topology, "epoch" | "nodes">;
+
+function shapeFields({ virtualNodesPerNode, domains, replication }: Shape): Field[] {
+  const { factor, quorum, domainChoice, degradedWrite } = replication;
+  return [
+    virtualNodesPerNode,
+    domains.map((domain) => [domain.name, domain.role, domain.minNodes, domain.replicaCount, domain.acceptsWrites]),
+    [factor, quorum, domainChoice, degradedWrite.enabled, degradedWrite.minReplicas, degradedWrite.handoff],
+  ];
+}
+
+function readShape(reader: RecordReader): Shape {
   const virtualNodesPerNode = reader.int();
   const domains = reader.list((domain) => ({
     name: domain.string(),
@@ -96,7 +105,6 @@ export function decodeTopology(value: Uint8Array): TopologyRecord {
   }));
   const policy = reader.nested();
   return {
-    epoch,
     virtualNodesPerNode,
     domains,
     replication: {
@@ -110,4 +118,18 @@ export function decodeTopology(value: Uint8Array): TopologyRecord {
       },
     },
   };
+}
+
+function configuredNodeFields(node: ConfiguredNode): Field[] {
+  const { name, domain, weight, acceptsWrites, physicalStorageId, host, rack, diskType } = node;
+  return [name, domain, weight, acceptsWrites, physicalStorageId, host, rack ?? null, diskType];
+}
+
+function readConfiguredNode(reader: RecordReader): ConfiguredNode {
+  const [name, domain] = [reader.string(), reader.string()];
+  const [weight, acceptsWrites] = [reader.int(), reader.bool()];
+  const [physicalStorageId, host, rack] = [reader.string(), reader.string(), reader.optionalString()];
+  const diskType = reader.oneOf(DISK_TYPES);
+  const node = { name, domain, weight, acceptsWrites, physicalStorageId, host, diskType };
+  return rack === undefined ? node : { ...node, rack };
 }

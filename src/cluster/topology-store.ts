@@ -3,18 +3,21 @@
  * by name, new ones get a uuid, and those that are no longer named keep their record, so that no copy is forgotten.
  */
 import { type Catalog, COMMIT_ATTEMPTS_MAX, walk } from "../catalog/catalog.ts";
-import { nodeKey, nodesRange, topologyKey } from "../catalog/keys.ts";
+import { appliedFileKey, nodeKey, nodesRange, topologyKey } from "../catalog/keys.ts";
 import { CatalogError, type Kv } from "../catalog/kv.ts";
 import type { Topology, TopologyNode } from "../placement/topology.ts";
 import type { Id, IdSource } from "../shared/ids.ts";
-import { decodeNode, decodeTopology, encodeNode, encodeTopology, type NodeRecord } from "./topology-records.ts";
-
-/** What the configuration says of a node. */
-export type ConfiguredNode = Omit<TopologyNode, "uuid" | "homeDomain" | "writeGeneration">;
-
-export interface ConfiguredTopology extends Omit<Topology, "epoch" | "nodes"> {
-  readonly nodes: readonly ConfiguredNode[];
-}
+import type { ConfiguredNode, ConfiguredTopology } from "./configured-topology.ts";
+import { mergeTopology } from "./merge-topology.ts";
+import {
+  decodeFile,
+  decodeNode,
+  decodeTopology,
+  encodeFile,
+  encodeNode,
+  encodeTopology,
+  type NodeRecord,
+} from "./topology-records.ts";
 
 export interface StoredTopology {
   readonly topology: Topology;
@@ -43,8 +46,8 @@ export async function loadTopology(kv: Kv): Promise<StoredTopology | undefined> 
 }
 
 /**
- * Makes the catalog's topology what the configuration says, under a new epoch if that changes anything.
- * @throws CatalogError
+ * Carries what the configuration says anew into the catalog's topology, under a new epoch if that changes anything.
+ * @throws TopologyConflictError; CatalogError
  */
 export async function applyConfiguration(
   catalog: Catalog,
@@ -54,15 +57,23 @@ export async function applyConfiguration(
   for (let attempt = 0; attempt < COMMIT_ATTEMPTS_MAX; attempt++) {
     const entry = await catalog.kv.get(topologyKey());
     const stored = await loadTopology(catalog.kv);
-    const changes = changedNodes(stored, configured, ids);
-    const { nodes: _nodes, ...wanted } = configured;
+    const file = await readFile(catalog.kv);
+    const merged =
+      stored === undefined || file === undefined
+        ? configured
+        : mergeTopology(file.applied, configuredPart(stored), configured);
+    const changes = changedNodes(stored, merged, ids);
+    const { nodes: _nodes, ...wanted } = merged;
+    const sameFile = file?.bytes.equals(encodeFile(configured)) === true;
     const epoch = stored?.topology.epoch ?? 0;
     const same = stored !== undefined && encodeTopology({ ...wanted, epoch }).equals(encodeTopology(stored.topology));
-    if (stored !== undefined && same && changes.length === 0) return stored;
+    const unchanged = stored !== undefined && same && changes.length === 0;
+    if (unchanged && sameFile) return stored;
     const atomic = catalog
       .begin()
       .check(topologyKey(), entry?.version ?? null)
-      .set(topologyKey(), encodeTopology({ ...wanted, epoch: epoch + 1 }));
+      .set(appliedFileKey(), encodeFile(configured));
+    if (!unchanged) atomic.set(topologyKey(), encodeTopology({ ...wanted, epoch: epoch + 1 }));
     for (const record of changes) atomic.set(nodeKey(record.uuid), encodeNode(record));
     if ((await catalog.commit(atomic)).committed) {
       const applied = await loadTopology(catalog.kv);
@@ -90,6 +101,21 @@ export async function recordAdmission(catalog: Catalog, uuid: Id): Promise<numbe
   return result.committed ? result.version : undefined;
 }
 
+/** What of a topology a configuration file says. */
+function configuredPart({ topology, records }: StoredTopology): ConfiguredTopology {
+  const { epoch: _epoch, ...rest } = topology;
+  const nodes = [...records.values()].flatMap((record): ConfiguredNode[] => {
+    const { uuid: _uuid, homeDomain, admitted: _admitted, configured, ...node } = record;
+    return configured ? [{ ...node, domain: homeDomain }] : [];
+  });
+  return { ...rest, nodes };
+}
+
+async function readFile(kv: Kv): Promise<{ readonly applied: ConfiguredTopology; readonly bytes: Buffer } | undefined> {
+  const entry = await kv.get(appliedFileKey());
+  return entry && { applied: decodeFile(entry.value), bytes: entry.value };
+}
+
 function changedNodes(stored: StoredTopology | undefined, configured: ConfiguredTopology, ids: IdSource): NodeRecord[] {
   const byName = new Map([...(stored?.records.values() ?? [])].map((record) => [record.name, record]));
   const changes: NodeRecord[] = [];
@@ -99,6 +125,8 @@ function changedNodes(stored: StoredTopology | undefined, configured: Configured
     const record: NodeRecord = {
       ...node,
       uuid: before?.uuid ?? ids.next(),
+      // A node that was promoted stays so as long as it is at home where it was.
+      domain: before?.homeDomain === node.domain ? before.domain : node.domain,
       homeDomain: node.domain,
       admitted: before?.admitted ?? false,
       configured: true,

@@ -1,4 +1,4 @@
-import type { ConfiguredNode, ConfiguredTopology } from "../cluster/topology-store.ts";
+import type { ConfiguredNode, ConfiguredTopology } from "../cluster/configured-topology.ts";
 import type { NodeConfig, StorageConfig } from "../config/config.ts";
 
 /** The configuration's part that the catalog's topology is made of. */

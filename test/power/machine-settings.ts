@@ -1,6 +1,6 @@
 /** The sizes and times of a machine: small, so that a short run fills, seals and compacts volumes and outlives graces. */
 import type { JournalSettings } from "../../src/catalog/journal/journal.ts";
-import type { ConfiguredTopology } from "../../src/cluster/topology-store.ts";
+import type { ConfiguredTopology } from "../../src/cluster/configured-topology.ts";
 import type { VolumeLimits } from "../../src/nodes/volume/limits.ts";
 import type { WriteLimits } from "../../src/replication/write/blob-write-types.ts";
 import { domainOf, policyOf } from "../unit/placement/topologies.ts";

@@ -4,7 +4,7 @@ import { ContentGoneError } from "../../src/catalog/contents.ts";
 import { NotDurableError } from "../../src/catalog/journal/piece-writer.ts";
 import { BadPieceError } from "../../src/catalog/journal/pieces.ts";
 import { CatalogError } from "../../src/catalog/kv.ts";
-import type { ConfiguredTopology } from "../../src/cluster/topology-store.ts";
+import type { ConfiguredTopology } from "../../src/cluster/configured-topology.ts";
 import { NodeError } from "../../src/nodes/storage-node.ts";
 import type { LogFields, Logger } from "../../src/observability/logger.ts";
 import { BlobUnavailableError } from "../../src/replication/read/blob-reader.ts";

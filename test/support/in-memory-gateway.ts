@@ -6,7 +6,8 @@
 import { type Catalog, endOtherSessions, openCatalog, walk } from "../../src/catalog/catalog.ts";
 import { dyingRange, pendingDeletesRange, repairRange } from "../../src/catalog/keys.ts";
 import { memoryKv } from "../../src/catalog/memory/memory-kv.ts";
-import { applyConfiguration, type ConfiguredTopology } from "../../src/cluster/topology-store.ts";
+import type { ConfiguredTopology } from "../../src/cluster/configured-topology.ts";
+import { applyConfiguration } from "../../src/cluster/topology-store.ts";
 import { MemoryStore, openMemoryNode } from "../../src/nodes/memory/memory-node.ts";
 import type { StorageNode } from "../../src/nodes/storage-node.ts";
 import type { ObjectService } from "../../src/objects/api.ts";

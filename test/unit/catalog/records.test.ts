@@ -19,8 +19,10 @@ import { type Bucket, decodeBucket, encodeBucket } from "../../../src/catalog/re
 import {
   type Cluster,
   decodeCluster,
+  decodeFloor,
   decodeSession,
   encodeCluster,
+  encodeFloor,
   encodeSession,
   type Session,
 } from "../../../src/catalog/records/cluster.ts";
@@ -47,9 +49,12 @@ import {
 } from "../../../src/catalog/records/manifest.ts";
 import { decodeUpload, encodeUpload, type Upload } from "../../../src/catalog/records/upload.ts";
 import { decodeVersion, encodeVersion, type Version } from "../../../src/catalog/records/version.ts";
+import type { ConfiguredTopology } from "../../../src/cluster/configured-topology.ts";
 import {
+  decodeFile,
   decodeNode,
   decodeTopology,
+  encodeFile,
   encodeNode,
   encodeTopology,
   type NodeRecord,
@@ -281,6 +286,17 @@ const cursorCodec: Codec<Cursor> = {
   ],
 };
 
+const floorCodec: Codec<number> = {
+  name: "session floor",
+  encode: encodeFloor,
+  decode: decodeFloor,
+  arbitrary: fc.maxSafeNat(),
+  golden: [
+    [0, "019100"],
+    [65_538, "0191ce00010002"],
+  ],
+};
+
 const dyingCodec: Codec<Dying> = {
   name: "dying",
   encode: encodeDying,
@@ -388,6 +404,59 @@ const topologyCodec: Codec<TopologyRecord> = {
   ],
 };
 
+const appliedFileCodec: Codec<ConfiguredTopology> = {
+  name: "applied file",
+  encode: encodeFile,
+  decode: decodeFile,
+  arbitrary: fc.record({ topology: aTopologyRecord, nodes: fc.array(aNodeRecord) }).map(({ topology, nodes }) => {
+    const { epoch: _epoch, ...shape } = topology;
+    const byName = new Map(nodes.map((node) => [node.name, node]));
+    const sorted = [...byName.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+    return {
+      ...shape,
+      nodes: sorted.map(
+        ({ uuid: _uuid, homeDomain: _home, admitted: _admitted, configured: _configured, ...node }) => node,
+      ),
+    };
+  }),
+  golden: [
+    [
+      {
+        virtualNodesPerNode: 150,
+        domains: [{ name: "domain-a", role: "active", minNodes: 1, replicaCount: 2, acceptsWrites: true }],
+        replication: {
+          factor: 3,
+          quorum: 2,
+          domainChoice: "hash",
+          degradedWrite: { enabled: true, minReplicas: 1, handoff: "any" },
+        },
+        nodes: [
+          {
+            name: "a1",
+            domain: "domain-a",
+            weight: 100,
+            acceptsWrites: true,
+            physicalStorageId: "p1",
+            host: "h1",
+            rack: "r1",
+            diskType: "ssd",
+          },
+          {
+            name: "a2",
+            domain: "domain-a",
+            weight: 0,
+            acceptsWrites: false,
+            physicalStorageId: "p2",
+            host: "h2",
+            diskType: "unknown",
+          },
+        ],
+      },
+      "0194cc969195a8646f6d61696e2d61a66163746976650102c3960302a468617368c301a3616e799298a26131a8646f6d61696e2d6164c3a27031a26831a27231a373736498a26132a8646f6d61696e2d6100c2a27032a26832c0a7756e6b6e6f776e",
+    ],
+  ],
+};
+
 function testCodec<T>({ name, encode, decode, arbitrary, golden }: Codec<T>): void {
   test(`a ${name} record of format 1 has the bytes that it always had`, () => {
     for (const [record, hex] of golden) {
@@ -456,12 +525,14 @@ testCodec(bucketCodec);
 testCodec(clusterCodec);
 testCodec(sessionCodec);
 testCodec(cursorCodec);
+testCodec(floorCodec);
 testCodec(dyingCodec);
 testCodec(pendingDeleteCodec);
 testCodec(copyCodec);
 testCodec(repairCodec);
 testCodec(nodeCodec);
 testCodec(topologyCodec);
+testCodec(appliedFileCodec);
 
 test("a record of more fields than the reader knows is read, one of fewer has nulls at its end", () => {
   const bucket = encodeRecord(1, [Buffer.from(ID_A, "hex"), "photos", MS, "root", "", "of a later version"]);

@@ -5,16 +5,17 @@ import { type Catalog, openCatalog } from "../../../src/catalog/catalog.ts";
 import { nodeKey, topologyKey } from "../../../src/catalog/keys.ts";
 import { CatalogError } from "../../../src/catalog/kv.ts";
 import { memoryKv } from "../../../src/catalog/memory/memory-kv.ts";
+import type { ConfiguredNode, ConfiguredTopology } from "../../../src/cluster/configured-topology.ts";
+import { TopologyConflictError } from "../../../src/cluster/merge-topology.ts";
+import { decodeNode, encodeNode, type NodeRecord } from "../../../src/cluster/topology-records.ts";
 import {
   applyConfiguration,
-  type ConfiguredNode,
-  type ConfiguredTopology,
   loadTopology,
   recordAdmission,
   type StoredTopology,
 } from "../../../src/cluster/topology-store.ts";
 import type { TopologyNode } from "../../../src/placement/topology.ts";
-import { type IdSource, idSource } from "../../../src/shared/ids.ts";
+import { type Id, type IdSource, idSource } from "../../../src/shared/ids.ts";
 import { seededRandom } from "../../../src/shared/random.ts";
 import { HookedKv, type KvHooks } from "../../support/hooked-kv.ts";
 import { ManualClock } from "../../support/manual-clock.ts";
@@ -236,4 +237,43 @@ test("an admission that meets a change of the node is not recorded", async () =>
   assert.equal(await recordAdmission(catalog, uuid), undefined);
   const stored = (await loadTopology(kv)) ?? assert.fail();
   assert.deepEqual([stored.records.get(uuid)?.admitted, named(stored, "a").weight], [false, 1]);
+});
+
+/** What an operator or a promotion does to a node, past the configuration. */
+async function change({ catalog, kv }: Store, uuid: Id, to: Partial<NodeRecord>): Promise<void> {
+  const entry = (await kv.get(nodeKey(uuid))) ?? assert.fail();
+  const record = encodeNode({ ...decodeNode(entry.value), ...to });
+  assert.ok((await catalog.commit(catalog.begin().check(entry.key, entry.version).set(entry.key, record))).committed);
+}
+
+test("what was changed in the catalog stays when the same configuration is applied again, or one that changes other things", async () => {
+  const store = await openStore();
+  const { uuid } = named(await store.apply([configured("a"), configured("b")]), "a");
+  await change(store, uuid, { weight: 50 });
+  assert.equal(named(await store.apply([configured("a"), configured("b")]), "a").weight, 50);
+  const rack = await store.apply([configured("a", { rack: "r1" }), configured("b")]);
+  assert.deepEqual([named(rack, "a").weight, named(rack, "a").rack], [50, "r1"]);
+});
+
+test("a configuration that contradicts such a change is refused by name, and nothing of it is applied", async () => {
+  const store = await openStore();
+  const before = await store.apply([configured("a"), configured("b")]);
+  await change(store, named(before, "a").uuid, { weight: 50 });
+  const contradicting = [configured("a", { weight: 60 }), configured("b", { weight: 1 })];
+  await assert.rejects(store.apply(contradicting), TopologyConflictError);
+  const after = (await loadTopology(store.kv)) ?? assert.fail();
+  assert.deepEqual([named(after, "a").weight, named(after, "b").weight], [50, 100]);
+  assert.equal(after.topology.epoch, before.topology.epoch);
+  assert.equal(named(await store.apply([configured("a", { weight: 50 }), configured("b")]), "a").weight, 50);
+});
+
+test("a node that was promoted stays where it is over a start, and goes where a configuration moves its home", async () => {
+  const store = await openStore();
+  const nodes = [configured("a"), configured("s", { domain: "standby" })];
+  const { uuid } = named(await store.apply(nodes), "s");
+  await change(store, uuid, { domain: "d0" });
+  const again = named(await store.apply(nodes), "s");
+  assert.deepEqual([again.domain, again.homeDomain], ["d0", "standby"]);
+  const moved = named(await store.apply([configured("a"), configured("s", { domain: "d1" })]), "s");
+  assert.deepEqual([moved.domain, moved.homeDomain], ["d1", "d1"]);
 });
