@@ -4,6 +4,7 @@ import {
   API_PATHS,
   clusterStatusSchema,
   domainsSchema,
+  nodeSettingsSchema,
   objectLocationSchema,
   problemSchema,
   readinessSchema,
@@ -31,6 +32,15 @@ export function openApiDocument(version: string): ReturnType<typeof createDocume
       [API_PATHS.workers]: guarded("Every storage node", workersSchema),
       [API_PATHS.domains]: guarded("Every fault domain", domainsSchema),
       [API_PATHS.replication]: guarded("Copies that want work", replicationSchema),
+      [`${API_PATHS.nodes}/{name}`]: {
+        patch: {
+          summary: "Changes a storage node, without a restart",
+          security: [{ apiKey: [] }],
+          requestBody: { required: true, content: { "application/json": { schema: nodeSettingsSchema } } },
+          responses: { 200: json("the node as it is now", workersSchema), 400: problem, 409: problem, ...refusals },
+        },
+        parameters: [{ name: "name", in: "path", required: true, schema: { type: "string" } }],
+      },
       [API_PATHS.scrub]: {
         ...guarded(
           "The scrub of every storage node, its comparison with the catalog, and what is foreign on it",

@@ -21,12 +21,13 @@ import {
 } from "./catalog-views.ts";
 import { type AdminContext, clusterStatus, domains, replication, workers } from "./cluster-views.ts";
 import { locateObject } from "./locate-object.ts";
+import { changeNode, type NodesContext } from "./nodes-view.ts";
 import { openApiDocument } from "./openapi.ts";
 import { ApiError, sendProblem } from "./problem.ts";
 import { readiness } from "./readiness.ts";
 import { requestScrub, type ScrubContext, scrubs } from "./scrub-view.ts";
 
-export interface AdminServerOptions extends AdminContext, ScrubContext, CatalogContext {
+export interface AdminServerOptions extends NodesContext, ScrubContext, CatalogContext {
   readonly catalog: AdminContext["catalog"];
   readonly journal: CatalogContext["journal"];
   readonly apiKey: Secret;
@@ -74,6 +75,13 @@ export function createAdminServer(options: AdminServerOptions): Server {
   app.get(API_PATHS.replication, async (_request, response) => {
     response.json(await replication(options));
   });
+  app.patch(
+    `${API_PATHS.nodes}/:name`,
+    express.json({ limit: BODY_BYTES_MAX, type: () => true }),
+    async (request, response) => {
+      response.json(await changeNode(options, request.params["name"] ?? "", request.body));
+    },
+  );
   app.get(API_PATHS.scrub, async (_request, response) => {
     response.json(await scrubs(options));
   });

@@ -29,6 +29,10 @@ export const topologyKey = (): KvKey => pack(["topology"]);
 /** What the configuration said of the topology that was applied last. */
 export const appliedFileKey = (): KvKey => pack(["applied-file"]);
 export const nodeKey = (uuid: Id): KvKey => pack(["node", idBytes(uuid)]);
+export const isNodeKey = (key: KvKey): boolean => {
+  const { start, end } = nodesRange();
+  return Buffer.compare(start, key) <= 0 && Buffer.compare(key, end) < 0;
+};
 export const nodesRange = (): KvRange => prefixRange(["node"]);
 
 export const sessionKey = (session: number): KvKey => pack(["session", session]);

@@ -16,7 +16,7 @@ export interface AdminAccess {
 }
 
 interface Call {
-  readonly method?: "POST";
+  readonly method?: "POST" | "PATCH";
   readonly sent?: string;
 }
 
@@ -35,6 +35,11 @@ export class AdminClient {
   /** Sends a request that has something begin. @throws CliError */
   post<T>(path: string, schema: z.ZodType<T>, body: object): Promise<T> {
     return this.#ask(path, schema, { method: "POST", sent: JSON.stringify(body) });
+  }
+
+  /** Changes something. @throws CliError */
+  patch<T>(path: string, schema: z.ZodType<T>, body: object): Promise<T> {
+    return this.#ask(path, schema, { method: "PATCH", sent: JSON.stringify(body) });
   }
 
   async #ask<T>(path: string, schema: z.ZodType<T>, call: Call): Promise<T> {

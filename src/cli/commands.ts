@@ -7,6 +7,7 @@ import {
   type ObjectVersion,
   objectLocationSchema,
   type Worker,
+  type Workers,
   workersSchema,
 } from "../admin/api-types.ts";
 import type { AdminClient } from "./admin-client.ts";
@@ -43,11 +44,16 @@ export async function showStatus(admin: AdminClient): Promise<Output> {
 
 export async function showNodes(admin: AdminClient): Promise<Output> {
   const answer = await admin.get(API_PATHS.workers, workersSchema);
-  const rows = answer.workers.map((node) => [
+  return { json: answer, text: formatNodes(answer) };
+}
+
+export function formatNodes({ workers }: Workers): string {
+  const rows = workers.map((node) => [
     node.name,
     node.domain === node.home_domain ? node.domain : `${node.domain} (home: ${node.home_domain})`,
     node.state,
     node.accepts_writes ? "yes" : "no",
+    String(node.weight),
     formatBytes(node.used_bytes),
     formatBytes(node.total_bytes),
     formatDead(node),
@@ -55,8 +61,8 @@ export async function showNodes(admin: AdminClient): Promise<Output> {
     node.endpoint,
     node.reason ?? "",
   ]);
-  const head = ["NAME", "DOMAIN", "STATE", "WRITES", "USED", "TOTAL", "DEAD", "LOAD", "ENDPOINT", "REASON"];
-  return { json: answer, text: formatTable(head, rows) };
+  const head = ["NAME", "DOMAIN", "STATE", "WRITES", "WEIGHT", "USED", "TOTAL", "DEAD", "LOAD", "ENDPOINT", "REASON"];
+  return formatTable(head, rows);
 }
 
 /** Bytes that compaction may give back, and how far it is with the volume that it is at. */

@@ -5,6 +5,7 @@ import { type AdminAccess, AdminClient } from "./admin-client.ts";
 import { acceptRebuild, makeSnapshot, showCatalog, verifyCatalog } from "./catalog-commands.ts";
 import { locateObject, type Output, showDomains, showNodes, showStatus } from "./commands.ts";
 import { CliError, EXIT, type ExitCode } from "./errors.ts";
+import { type NodeOptions, setNode } from "./node-command.ts";
 import { showScrub } from "./scrub-command.ts";
 import { formatJson } from "./text.ts";
 
@@ -118,7 +119,14 @@ function buildProgram(dependencies: CliDependencies, finish: (code: ExitCode) =>
         if (failed) finish(EXIT.failed);
       });
   asking(program.command("status").description("how the cluster is"), showStatus);
-  asking(program.command("nodes").description("the storage nodes"), showNodes);
+  const nodes = asking(program.command("nodes").description("the storage nodes"), showNodes);
+  const set = asking(
+    nodes.command("set <name>").description("change a node, without a restart"),
+    (admin, [name = ""]) => setNode(admin, name, set.opts<NodeOptions>()),
+  );
+  set
+    .option("--weight <number>", "share of its domain's ring, 100 is usual; 0 takes no new copies")
+    .option("--accepts-writes <yes|no>", "whether it takes new copies");
   asking(program.command("domains").description("the fault domains"), showDomains);
   asking(catalog.command("status").description("how the catalog's journal on the nodes is"), showCatalog);
   asking(

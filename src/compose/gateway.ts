@@ -73,6 +73,7 @@ export async function startGateway(options: {
     members: storage.members,
     orphans: storage.orphans,
     scrubbing: storage.scrubbing,
+    setNode: storage.setNode,
     journal: storage.journal,
     ...storage.care,
     placeOf: nodePlaces(config.storage.nodes, storage.catalog.clusterId),

@@ -7,6 +7,8 @@ import { JournaledKv } from "../catalog/journal/journaled-kv.ts";
 import type { KvStore } from "../catalog/kv.ts";
 import { openLmdbKv } from "../catalog/lmdb/lmdb-kv.ts";
 import { memoryKv } from "../catalog/memory/memory-kv.ts";
+import { type NodeSettings, setNode } from "../cluster/change-topology.ts";
+import { LiveTopology } from "../cluster/live-topology.ts";
 import type { Members } from "../cluster/members.ts";
 import { Membership } from "../cluster/membership.ts";
 import type { NodeRecord } from "../cluster/topology-records.ts";
@@ -18,7 +20,8 @@ import { createObjectService } from "../objects/object-service.ts";
 import type { Loggers } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import { createHasher } from "../placement/hasher.ts";
-import { createPlacement } from "../placement/placement.ts";
+import { createPlacement, type Placement } from "../placement/placement.ts";
+import type { Topology } from "../placement/topology.ts";
 import { createBlobStore } from "../replication/blob-store.ts";
 import { createDiscarder } from "../replication/discard.ts";
 import { type CopyDamage, createBlobReader } from "../replication/read/blob-reader.ts";
@@ -79,6 +82,8 @@ export interface Storage extends AsyncDisposable {
   readonly scrubbing: Scrubbing;
   readonly journal: Journal;
   readonly care: CatalogCare;
+  /** Resolves when this process goes by it. @throws TopologyChangeError; CatalogError */
+  readonly setNode: (name: string, settings: NodeSettings) => Promise<void>;
   /** What a volume's disk is used for; undefined for other nodes, and before it is open. */
   readonly usageOf: (nodeUuid: Id) => VolumeUsage | undefined;
 }
@@ -140,7 +145,8 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
     if (record !== undefined) openHandle(catalog.clusterId, record);
   }
   const admitted = new Set([...records.values()].filter((record) => record.admitted).map((record) => record.uuid));
-  const placement = createPlacement(topology, await createHasher());
+  const hasher = await createHasher();
+  const placementOf = (shape: Topology): Placement => createPlacement(shape, hasher);
   const membership = new Membership(
     {
       catalog,
@@ -150,12 +156,25 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
       intervalMs: config.storage.health.intervalMs,
       onStateChanged: (node, state) => metrics.nodeStateChanged(node, state),
     },
-    { topology, placement, handles, admitted },
+    { topology, placement: placementOf(topology), handles, admitted },
   );
   stack.use(membership);
   await membership.start(NODE_WAIT_MS);
   stack.use(journal);
   await journal.start({ number: catalog.session, version: catalog.sessionVersion });
+
+  const liveTopology = stack.use(
+    new LiveTopology({
+      kv: catalog.kv,
+      membership,
+      placementOf,
+      handlesOf: () => handles,
+      clock,
+      logger: loggers.named("cluster"),
+      intervalMs: config.storage.health.intervalMs,
+    }),
+  );
+  liveTopology.start();
 
   const members = () => membership.members;
   const logger = loggers.named("replication");
@@ -248,6 +267,7 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
     ledger,
     clock,
     wakeRepair: () => repair.wake(),
+    refreshNodes: () => liveTopology.refresh(),
     onDecided: (outcome) => metrics.writeDecided(outcome),
   });
   const objects = createObjectService({
@@ -271,6 +291,10 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
     scrubbing,
     journal,
     care,
+    setNode: async (name, settings) => {
+      await setNode(catalog, name, settings);
+      await liveTopology.refresh();
+    },
     usageOf: (uuid) => handles.get(uuid)?.usage(),
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };

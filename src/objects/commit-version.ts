@@ -4,7 +4,7 @@
  */
 import { COMMIT_ATTEMPTS_MAX, SessionEndedError } from "../catalog/catalog.ts";
 import { ContentGoneError, releaseContent } from "../catalog/contents.ts";
-import { bucketKey, objectKey, usageKey } from "../catalog/keys.ts";
+import { bucketKey, isNodeKey, objectKey, usageKey } from "../catalog/keys.ts";
 import { CatalogError, type KvAtomic } from "../catalog/kv.ts";
 import type { Bucket } from "../catalog/records/bucket.ts";
 import { decodeVersion, encodeVersion, type Version } from "../catalog/records/version.ts";
@@ -70,7 +70,9 @@ export function commitVersion(
         if (next === undefined) atomic.delete(key);
         else atomic.set(key, encodeVersion(next));
         countUsage(context, atomic, target.bucketId, { before: version, after: next });
-        if ((await catalog.commit(atomic)).committed) return;
+        const result = await catalog.commit(atomic);
+        if (result.committed) return;
+        if (isNodeKey(result.failed)) await context.blobs.refreshNodes();
       } catch (error) {
         if (!(error instanceof ContentGoneError)) throw error;
       }

@@ -31,6 +31,8 @@ export interface BlobStore {
    * stopped accepting writes since. The blob's record itself is the caller's to write.
    */
   enter(atomic: KvAtomic, written: WrittenBlob, home: BlobHome): void;
+  /** The record of a node was another one in the commit than was known here: it is read again. @throws CatalogError */
+  refreshNodes(): Promise<void>;
   /** The commit succeeded: copies that are still under way are added to the record when they arrive. */
   committed(written: WrittenBlob, home: BlobHome): void;
   /** The blob will not be referred to. */
@@ -47,6 +49,7 @@ export function createBlobStore(deps: {
   readonly clock: Clock;
   /** Told when a copy that was expected did not arrive. */
   readonly wakeRepair: () => void;
+  readonly refreshNodes: () => Promise<void>;
   /** Told how each write ended: its class, or `no` when too few nodes took it. */
   readonly onDecided: (outcome: Acknowledgement | "no") => void;
 }): BlobStore {
@@ -72,6 +75,7 @@ export function createBlobStore(deps: {
       const notBeforeMs = written.stragglers.length > 0 ? nowMs + stragglerTimeoutMs : nowMs;
       enterCopies(atomic, written.blob, home, { nowMs, notBeforeMs });
     },
+    refreshNodes: () => deps.refreshNodes(),
     committed(written, home) {
       followStragglers({ ...deps, timeoutMs: stragglerTimeoutMs, discard: deps.write.discard }, written, home);
       if (written.stragglers.length === 0 && written.acknowledged !== "full") deps.wakeRepair();

@@ -3,7 +3,9 @@
  * where another one of its blob is on record as good and untouched, the catalog where its journal is where it was
  * promised to be.
  */
+import { TopologyChangeError } from "../../src/cluster/change-topology.ts";
 import type { CopyKey } from "../../src/nodes/storage-node.ts";
+import { describe, isExpected } from "./cluster.ts";
 import type { Machine } from "./machine.ts";
 import type { FaultStep } from "./plan.ts";
 import type { World } from "./world.ts";
@@ -142,6 +144,14 @@ const FAULTS: Faults = {
     world.trace.add(`piece ${key} of the journal on ${machine.name} is hurt`);
     if (pick % 2 === 0) machine.corrupt(key);
     else machine.destroy(key);
+  },
+
+  "set node"(world, { node, weight, acceptsWrites }) {
+    const { name } = machineAt(world, node);
+    // With another one that refuses, an operator waits and asks again; here somebody else's turn will come.
+    void world.serving[0]?.setNode(name, { weight, acceptsWrites }).catch((error: unknown) => {
+      if (!isExpected(error) && !(error instanceof TopologyChangeError)) world.violation(describe(error));
+    });
   },
 
   scrub(world, { pick }) {

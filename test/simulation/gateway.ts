@@ -10,7 +10,9 @@ import { JournaledKv } from "../../src/catalog/journal/journaled-kv.ts";
 import { sessionKey } from "../../src/catalog/keys.ts";
 import type { Kv, KvStore } from "../../src/catalog/kv.ts";
 import { decodeSession, encodeSession } from "../../src/catalog/records/cluster.ts";
+import { type NodeSettings, setNode } from "../../src/cluster/change-topology.ts";
 import type { ConfiguredTopology } from "../../src/cluster/configured-topology.ts";
+import { LiveTopology } from "../../src/cluster/live-topology.ts";
 import type { Members } from "../../src/cluster/members.ts";
 import { Membership, type NodeHandle } from "../../src/cluster/membership.ts";
 import { applyConfiguration, loadTopology } from "../../src/cluster/topology-store.ts";
@@ -152,6 +154,7 @@ export interface SimGateway {
   readonly service: ObjectService;
   readonly scrubbing: Scrubbing;
   readonly journal: Journal | undefined;
+  readonly setNode: (name: string, settings: NodeSettings) => Promise<void>;
 }
 
 /** @throws CatalogError; NoJournalError */
@@ -210,6 +213,16 @@ export async function startGateway(deps: GatewayDeps): Promise<SimGateway> {
   await journal?.start({ number: opened.session, version: opened.sessionVersion });
 
   const members = (): Members => membership.members;
+  const liveTopology = new LiveTopology({
+    kv,
+    membership,
+    placementOf: (shape) => createPlacement({ ...shape, replication: policy }, quickHasher),
+    handlesOf: () => handles,
+    clock,
+    logger,
+    intervalMs: HEALTH_INTERVAL_MS,
+  });
+  liveTopology.start();
   const discarder = createDiscarder({ catalog, members, clock, logger });
   const ledger = createSlotLedger({ catalog, clock, ids });
   const reader = createBlobReader({
@@ -312,6 +325,7 @@ export async function startGateway(deps: GatewayDeps): Promise<SimGateway> {
     ledger,
     clock,
     wakeRepair: () => repair.wake(),
+    refreshNodes: () => liveTopology.refresh(),
     onDecided: () => {},
   });
   const service = createObjectService({
@@ -332,6 +346,10 @@ export async function startGateway(deps: GatewayDeps): Promise<SimGateway> {
     service: mutation.service?.(service, parts) ?? service,
     scrubbing,
     journal,
+    setNode: async (node, settings) => {
+      await setNode(catalog, node, settings);
+      await liveTopology.refresh();
+    },
   };
 }
 

@@ -109,7 +109,9 @@ export type FaultStep =
       readonly leadMs: number;
     }
   | { readonly fault: "hurt journal"; readonly node: number; readonly pick: number }
-  | { readonly fault: "scrub"; readonly pick: number };
+  | { readonly fault: "scrub"; readonly pick: number }
+  /** An operator changes a node: no fault, but it comes when it likes. */
+  | { readonly fault: "set node"; readonly node: number; readonly weight: number; readonly acceptsWrites: boolean };
 
 export type Step = { readonly waitMs: number } & (
   | ({ readonly client: number; readonly gateway: number } & Op)
@@ -318,6 +320,7 @@ const FAULTS: Readonly<Record<FaultStep["fault"], number>> = {
   "lose catalog": 8,
   "hurt journal": 4,
   scrub: 3,
+  "set node": 6,
 };
 
 function drawFault(config: CaseConfig, draw: Chance): FaultStep {
@@ -347,6 +350,8 @@ function drawFault(config: CaseConfig, draw: Chance): FaultStep {
         domain: draw.happens(0.5) ? draw.below(config.domains) : null,
         leadMs: Math.round(draw.between(0, draw.happens(0.5) ? 100 : 15_000)),
       };
+    case "set node":
+      return { fault, node, weight: draw.pick([0, 10, 100, 300]), acceptsWrites: draw.happens(0.7) };
     case "hurt journal":
       return { fault, node, pick: draw.below(1_000_000) };
     case "corrupt copy":

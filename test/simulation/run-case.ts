@@ -87,6 +87,7 @@ async function finish(world: World): Promise<void> {
   await world.acceptRebuild();
   world.launch(0, "others");
   await world.until(() => world.serving.length > 0, "a gateway starts again");
+  await world.openNodes();
   world.serving[0]?.scrubbing.request();
   await settle(world, "after the faults");
   if (world.violations.length > 0) return;

@@ -503,6 +503,25 @@ export class World {
     return this.leakySessions.has(Number.parseInt(key.slice(0, 8), 16));
   }
 
+  /** All nodes take copies again, whatever was set of them. */
+  async openNodes(): Promise<void> {
+    for (const { name } of this.machines) {
+      let open = false;
+      const again = (): void => {
+        void this.serving[0]?.setNode(name, { weight: 100, acceptsWrites: true }).then(
+          () => {
+            open = true;
+          },
+          () => {
+            this.scheduler.after(START_AGAIN_MS, again);
+          },
+        );
+      };
+      again();
+      await this.until(() => open, `${name} takes copies again`);
+    }
+  }
+
   /** How far the scrubs of the nodes are. */
   async scrubs(): Promise<readonly NodeScrubReport[]> {
     let scrubs: readonly NodeScrubReport[] | undefined;

@@ -1,12 +1,13 @@
 /** What the admin API looks at, over a gateway in memory. */
 import type { CatalogContext } from "../../src/admin/catalog-views.ts";
-import type { AdminContext } from "../../src/admin/cluster-views.ts";
+import type { NodesContext } from "../../src/admin/nodes-view.ts";
 import type { ScrubContext } from "../../src/admin/scrub-view.ts";
 import { DurableChanges } from "../../src/catalog/journal/durable-changes.ts";
 import { Journal, type JournalSettings } from "../../src/catalog/journal/journal.ts";
 import type { JournalCluster } from "../../src/catalog/journal/journal-nodes.ts";
 import { Verifier } from "../../src/catalog/journal/verify.ts";
 import { memoryKv } from "../../src/catalog/memory/memory-kv.ts";
+import { setNode } from "../../src/cluster/change-topology.ts";
 import { silentLogger } from "../../src/observability/logger.ts";
 import { Scrubbing } from "../../src/replication/scrub/scrubbing.ts";
 import type { InMemoryGateway } from "./in-memory-gateway.ts";
@@ -43,7 +44,7 @@ function journalCluster(gateway: InMemoryGateway): JournalCluster {
 }
 
 /** The journal is not started: nothing was handed over to it. Nodes of domain d0 are volumes, the others S3 endpoints. */
-export function adminContext(gateway: InMemoryGateway): AdminContext & ScrubContext & CatalogContext {
+export function adminContext(gateway: InMemoryGateway): NodesContext & ScrubContext & CatalogContext {
   const cluster = journalCluster(gateway);
   const { kv, clock, random } = gateway;
   const logger = silentLogger;
@@ -63,6 +64,7 @@ export function adminContext(gateway: InMemoryGateway): AdminContext & ScrubCont
       scrub: NO_LIMITS,
       comparison: { enabled: true, intervalMs: DAY_MS },
     }),
+    setNode: (name, settings) => setNode(gateway.process.catalog, name, settings),
     usageOf: () => undefined,
     placeOf: (name) =>
       name.startsWith("d0")

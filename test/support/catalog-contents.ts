@@ -131,6 +131,7 @@ export async function readCatalog(kv: Kv): Promise<CatalogContents> {
 const KINDS_OF_THE_CLUSTER: ReadonlySet<string> = new Set([
   "cluster",
   "topology",
+  "applied-file",
   "node",
   "session",
   "local",

@@ -2,7 +2,9 @@
  * One process of a gateway in memory: everything that a gateway has and loses when it ends, over a store and nodes that
  * outlive it.
  */
+
 import type { Catalog } from "../../src/catalog/catalog.ts";
+import { loadTopology } from "../../src/cluster/topology-store.ts";
 import type { ObjectService } from "../../src/objects/api.ts";
 import { createObjectService } from "../../src/objects/object-service.ts";
 import { silentLogger } from "../../src/observability/logger.ts";
@@ -88,6 +90,10 @@ export async function startProcess(options: ProcessOptions): Promise<GatewayProc
     reader,
     ledger,
     clock,
+    refreshNodes: async () => {
+      for (const { uuid, ...spec } of (await loadTopology(catalog.kv))?.topology.nodes ?? [])
+        members.setSpec(uuid, spec);
+    },
     wakeRepair: options.wakeRepair,
     onDecided: options.onDecided,
   });

@@ -142,14 +142,14 @@ test("a snapshot that cannot be made says why, and may be asked for again", asyn
 test("changes are told by what was written where, never what, in pages", async () => {
   const world = new JournalWorld();
   const kv = await world.start();
-  await write(kv, objectKey(ID, "photos/ü.jpg"), copyIndexKey(ID, COPY_KEY));
+  await write(kv, objectKey(ID, "photos/ü.jpg"), copyIndexKey(ID, COPY_KEY), Buffer.of(1));
   await kv
     .atomic()
     .delete(repairKey(1, ID, 3))
     .commit();
   const context = contextOf(world, kv);
   const answer = checked(changesSchema, await changes(context, {}));
-  const session = { version: 1, writes: [{ kind: "unknown", key: ["01"], deleted: false }] };
+  const session = { version: 1, writes: [{ kind: "session", key: [1], deleted: false }] };
   assert.deepEqual(answer, {
     durable_version: 3,
     next: 3,
@@ -160,6 +160,7 @@ test("changes are told by what was written where, never what, in pages", async (
         writes: [
           { kind: "object", key: [ID, "photos/ü.jpg"], deleted: false },
           { kind: "copy", key: [ID, COPY_KEY], deleted: false },
+          { kind: "unknown", key: ["01"], deleted: false },
         ],
       },
       { version: 3, writes: [{ kind: "repair", key: [1, ID, 3], deleted: true }] },

@@ -33,6 +33,8 @@ function* named(name: string, value: Json = document): Generator<Json> {
   }
 }
 
+const METHODS = ["get", "post", "patch"];
+
 test("the description is of OpenAPI 3.1 and says what it must of itself", () => {
   assert.equal(at(document, "openapi"), "3.1.0");
   assert.equal(at(document, "info", "version"), "1.2.3");
@@ -49,6 +51,7 @@ test("every path that the server has is described, and no other", () => {
     API_PATHS.workers,
     API_PATHS.domains,
     API_PATHS.replication,
+    `${API_PATHS.nodes}/{name}`,
     API_PATHS.scrub,
     API_PATHS.journal,
     API_PATHS.snapshot,
@@ -66,16 +69,19 @@ test("every path that the server has is described, and no other", () => {
 
 test("every call has a summary, answers with descriptions, and its path's parameters declared", () => {
   for (const [path, item] of entries(at(document, "paths"))) {
-    const call = at(item, "get");
-    assert.equal(typeof at(call, "summary"), "string", path);
-    const responses = entries(at(call, "responses"));
-    assert.ok(
-      responses.some(([status]) => status === "200"),
-      path,
-    );
-    for (const [status, response] of responses) {
-      assert.match(status, /^[1-5]\d\d$/);
-      assert.equal(typeof at(response, "description"), "string", `${path} ${status}`);
+    const calls = METHODS.flatMap((method) => at(item, method) ?? []);
+    assert.ok(calls.length > 0, path);
+    for (const call of calls) {
+      assert.equal(typeof at(call, "summary"), "string", path);
+      const responses = entries(at(call, "responses"));
+      assert.ok(
+        responses.some(([status]) => status === "200" || status === "202"),
+        path,
+      );
+      for (const [status, response] of responses) {
+        assert.match(status, /^[1-5]\d\d$/);
+        assert.equal(typeof at(response, "description"), "string", `${path} ${status}`);
+      }
     }
     const wanted = [...path.matchAll(/\{([^}]+)\}/g)].map(([, name]) => name);
     const declared = entries(at(item, "parameters")).flatMap(([, parameter]) =>
@@ -93,10 +99,12 @@ test("the key is wanted where the server wants it, under the name that it reads"
   assert.deepEqual([at(scheme, "type"), at(scheme, "in")], ["apiKey", "header"]);
   assert.equal(textOf(at(scheme, "name")).toLowerCase(), API_KEY_HEADER);
   for (const [path, item] of entries(at(document, "paths"))) {
-    const guarded = at(item, "get", "security") !== undefined;
-    assert.equal(guarded, path.startsWith("/api/"), path);
-    if (!guarded) continue;
-    for (const status of ["401", "403"]) assert.ok(at(item, "get", "responses", status) !== undefined);
+    for (const call of METHODS.flatMap((method) => at(item, method) ?? [])) {
+      const guarded = at(call, "security") !== undefined;
+      assert.equal(guarded, path.startsWith("/api/"), path);
+      if (!guarded) continue;
+      for (const status of ["401", "403"]) assert.ok(at(call, "responses", status) !== undefined);
+    }
   }
 });
 

@@ -2,10 +2,11 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import type { Server } from "node:http";
 import { test } from "node:test";
-import { problemSchema, scrubsSchema } from "../../../src/admin/api-types.ts";
+import { problemSchema, scrubsSchema, workersSchema } from "../../../src/admin/api-types.ts";
 import { changesSchema, snapshotSchema, verificationSchema } from "../../../src/admin/catalog-types.ts";
 import { createAdminServer } from "../../../src/admin/server.ts";
 import { orphansHeldKey } from "../../../src/catalog/keys.ts";
+import { loadTopology } from "../../../src/cluster/topology-store.ts";
 import { type LogFields, type Logger, silentLogger } from "../../../src/observability/logger.ts";
 import { createMetrics } from "../../../src/observability/metrics.ts";
 import { Secret } from "../../../src/shared/secret.ts";
@@ -219,4 +220,36 @@ test("answers tell nothing of what they are made with", async () => {
   await using server = await openServer();
   const { headers } = await server.fetch("/healthz");
   assert.deepEqual([headers.get("x-powered-by"), headers.get("etag")], [null, null]);
+});
+
+test("a node is changed without a restart; what makes no sense is refused and changes nothing", async () => {
+  await using server = await openServer();
+  const path = "/api/v1/storage/cluster/nodes/";
+  const patch = (name: string, body: unknown): Promise<Response> =>
+    server.ask(path + name, { method: "PATCH", body: typeof body === "string" ? body : JSON.stringify(body) });
+  const { name, uuid } = server.gateway.members.topology.nodes[0] ?? assert.fail();
+  const weight = async (): Promise<number | undefined> =>
+    (await loadTopology(server.gateway.kv))?.records.get(uuid)?.weight;
+  const before = await weight();
+  for (const wrong of [
+    {},
+    { weight: -1 },
+    { weight: 1.5 },
+    { weight: 20_000 },
+    { accepts_writes: "no" },
+    { size: 1 },
+    "{",
+  ]) {
+    await assertProblem(await patch(name, wrong), 400);
+  }
+  assert.match(await assertProblem(await patch("nobody", { weight: 1 }), 404), /no node nobody/);
+  assert.equal(await weight(), before);
+
+  const changed = await patch(name, { weight: 42, accepts_writes: false });
+  assert.equal(changed.status, 200);
+  assert.deepEqual(
+    workersSchema.parse(await changed.json()).workers.map((worker) => worker.name),
+    [name],
+  );
+  assert.equal(await weight(), 42);
 });

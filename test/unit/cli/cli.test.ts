@@ -231,7 +231,7 @@ const SCRUBS: Scrubs = {
 /** Answers like the admin API; remembers what it was asked. */
 class AdminServer {
   readonly asked: string[] = [];
-  /** Bodies of what was sent by POST. */
+  /** Bodies of what was sent. */
   readonly sent: string[] = [];
   readonly server: Server;
   #answers = new Map<string, { status: number; body: unknown }>();
@@ -242,7 +242,7 @@ class AdminServer {
       const { status, body } = this.#answer(request);
       const answer = (): void =>
         void response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
-      if (request.method !== "POST") return answer();
+      if (request.method === "GET") return answer();
       request.setEncoding("utf8").once("data", (text: string) => {
         this.sent.push(text);
         answer();
@@ -369,10 +369,10 @@ describe("what is printed", () => {
   test("nodes and domains are tables without colours", async () => {
     const nodes = await run("nodes");
     assert.deepEqual(nodes.stdout.split("\n").slice(0, 4), [
-      "NAME    DOMAIN             STATE    WRITES  USED  TOTAL  DEAD            LOAD  ENDPOINT              REASON",
-      "node-a  a                  online   yes     -     -      -               0.25  http://10.0.0.1:9000",
-      "node-s  a (home: standby)  offline  yes     -     -      -               0.25  http://10.0.0.1:9000  no connection",
-      "node-v  a                  online   yes     -     -      3.0 KiB (40 %)  0.25  /disks/v",
+      "NAME    DOMAIN             STATE    WRITES  WEIGHT  USED  TOTAL  DEAD            LOAD  ENDPOINT              REASON",
+      "node-a  a                  online   yes     100     -     -      -               0.25  http://10.0.0.1:9000",
+      "node-s  a (home: standby)  offline  yes     100     -     -      -               0.25  http://10.0.0.1:9000  no connection",
+      "node-v  a                  online   yes     100     -     -      3.0 KiB (40 %)  0.25  /disks/v",
     ]);
     const domains = await run("domains");
     assert.deepEqual(domains.stdout.split("\n").slice(0, 3), [
@@ -380,6 +380,18 @@ describe("what is printed", () => {
       "NAME  ROLE    WRITES  ONLINE  MIN NODES  COPIES  USED  TOTAL",
       "a     active  yes     1/2     1          1       1 B   1.0 KiB",
     ]);
+  });
+
+  test("nodes set changes a node, and says what it wants where it is told nothing that makes sense", async () => {
+    admin.answer("PATCH /api/v1/storage/cluster/nodes/node%20a", { workers: WORKERS.workers.slice(0, 1) });
+    const { code, stdout } = await run(["nodes", "set", "node a", "--weight", "50", "--accepts-writes", "no"]);
+    assert.equal(code, 0);
+    assert.match(stdout, /^NAME.*\nnode-a /);
+    assert.deepEqual(JSON.parse(admin.sent.pop() ?? ""), { weight: 50, accepts_writes: false });
+    for (const wrong of ["", "--weight x", "--weight -1", "--accepts-writes maybe"]) {
+      assert.equal((await run(`nodes set a ${wrong}`.trim())).code, 2, wrong);
+    }
+    assert.deepEqual(admin.sent, []);
   });
 
   test("objects locate tells where each copy is", async () => {

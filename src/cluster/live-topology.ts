@@ -1,0 +1,79 @@
+/**
+ * Follows the topology in the catalog: whatever changed it, an operator, a promotion or another gateway, the members of
+ * this process become what it says within an interval.
+ */
+import { topologyKey } from "../catalog/keys.ts";
+import type { Kv } from "../catalog/kv.ts";
+import type { Logger } from "../observability/logger.ts";
+import type { Placement } from "../placement/placement.ts";
+import type { Topology } from "../placement/topology.ts";
+import type { Clock, Timer } from "../shared/clock.ts";
+import type { Id } from "../shared/ids.ts";
+import type { Membership, NodeHandle } from "./membership.ts";
+import type { NodeRecord } from "./topology-records.ts";
+import { loadTopology, type StoredTopology } from "./topology-store.ts";
+
+export interface LiveTopologyDeps {
+  readonly kv: Kv;
+  readonly membership: Pick<Membership, "members" | "update">;
+  readonly placementOf: (topology: Topology) => Placement;
+  /** Handles of the nodes that this process can call: those that were open stay the same. */
+  readonly handlesOf: (records: ReadonlyMap<Id, NodeRecord>) => ReadonlyMap<Id, NodeHandle>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly intervalMs: number;
+}
+
+export class LiveTopology implements AsyncDisposable {
+  readonly #deps: LiveTopologyDeps;
+  #running: Promise<void> | undefined;
+  #timer: Timer | undefined;
+  #stopped = false;
+
+  constructor(deps: LiveTopologyDeps) {
+    this.#deps = deps;
+  }
+
+  start(): void {
+    if (this.#stopped) return;
+    const { clock, intervalMs, logger } = this.#deps;
+    this.#timer = clock.startTimer(intervalMs, () => {
+      this.refresh()
+        .catch((error: unknown) => logger.warn({ err: error }, "the topology could not be read"))
+        .finally(() => this.start());
+    });
+  }
+
+  /** Resolves when the members are what the catalog said when it was called, or later. @throws CatalogError; RecordError */
+  async refresh(): Promise<void> {
+    // One that runs may have read before the change that the caller made.
+    await this.#running?.catch(() => {});
+    this.#running ??= this.#refresh().finally(() => {
+      this.#running = undefined;
+    });
+    await this.#running;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopped = true;
+    this.#timer?.stop();
+    await this.#running?.catch(() => {});
+  }
+
+  async #refresh(): Promise<void> {
+    const { kv, membership, logger } = this.#deps;
+    const { epoch } = membership.members.topology;
+    const entry = await kv.get(topologyKey());
+    if (entry === undefined) return;
+    const stored = await loadTopology(kv);
+    if (stored === undefined || stored.topology.epoch <= epoch || this.#stopped) return;
+    membership.update(this.#shapeOf(stored));
+    logger.info({ epoch: stored.topology.epoch, before: epoch }, "the topology has changed");
+  }
+
+  #shapeOf({ topology, records }: StoredTopology): Parameters<Membership["update"]>[0] {
+    const admitted = [...records.values()].flatMap(({ uuid, admitted: is }) => (is ? [uuid] : []));
+    const handles = this.#deps.handlesOf(records);
+    return { topology, placement: this.#deps.placementOf(topology), handles, admitted: new Set(admitted) };
+  }
+}
