@@ -112,7 +112,8 @@ function buildProgram(dependencies: CliDependencies, finish: (code: ExitCode) =>
     withJson(withConfig(command))
       .option("--admin-url <url>", "admin API to ask")
       .action(async () => {
-        const options = command.opts<AdminOptions>();
+        // A command above takes what it knows itself, wherever it stands.
+        const options = command.optsWithGlobals<AdminOptions>();
         const admin = new AdminClient(findAdmin(options, dependencies));
         const { json, text, failed = false } = await show(admin, command.args);
         dependencies.stdout(options.json === true ? formatJson(json) : text);

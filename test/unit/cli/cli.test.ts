@@ -388,6 +388,9 @@ describe("what is printed", () => {
     assert.equal(code, 0);
     assert.match(stdout, /^NAME.*\nnode-a /);
     assert.deepEqual(JSON.parse(admin.sent.pop() ?? ""), { weight: 50, accepts_writes: false });
+    const json = await run(["nodes", "set", "node a", "--weight", "50", "--json"]);
+    assert.deepEqual(JSON.parse(json.stdout), { workers: WORKERS.workers.slice(0, 1) });
+    admin.sent.pop();
     for (const wrong of ["", "--weight x", "--weight -1", "--accepts-writes maybe"]) {
       assert.equal((await run(`nodes set a ${wrong}`.trim())).code, 2, wrong);
     }
