@@ -44,14 +44,14 @@ export function journalCluster(members: () => Members, clusterId: () => Id): Jou
 }
 
 function journalNodes(members: Members, active: ReadonlySet<string>): JournalNode[] {
-  return members.all().map(({ spec: { uuid, name, domain, acceptsWrites }, node }) => ({
+  return members.all().map(({ spec: { uuid, name, domain }, node }) => ({
     uuid,
     name,
     domain,
     node,
     active: active.has(domain),
-    // Also where it is full for blobs: deletions need the journal.
-    takesWrites: () => acceptsWrites && members.servesReads(uuid),
+    // Also where it is full for blobs, or an operator wants no more of them there: deletions need the journal.
+    takesWrites: () => members.servesReads(uuid),
     servesReads: () => members.servesReads(uuid),
     lost: () => members.get(uuid)?.state === "replaced",
   }));

@@ -4,17 +4,16 @@ import { test } from "node:test";
 import { MUTANTS } from "./mutants.ts";
 import { runCases } from "./run-cases.ts";
 
-const SEED = 1;
 /** Mutants that are found within so many operations are looked for in every run of the tests. */
 const SOON_OPERATIONS = 5_000;
 const ALL = process.env["BULKHEAD_TEST_MINUTES"] !== undefined;
 
 /** Tests of every `of`th mutant, beginning with number `part`; with BULKHEAD_TEST_MINUTES also those that take long. */
 export function findMutants(part: number, of: number): void {
-  for (const [number, { name, what, operationsMax, mutation }] of MUTANTS.entries()) {
+  for (const [number, { name, what, operationsMax, mutation, seed = 1 }] of MUTANTS.entries()) {
     if (number % of !== part || (!ALL && operationsMax > SOON_OPERATIONS)) continue;
     test(`${name} is found within ${operationsMax} operations: ${what}`, async (t) => {
-      const { operations, failed } = await runCases({ seed: SEED, operations: operationsMax, mutation });
+      const { operations, failed } = await runCases({ seed, operations: operationsMax, mutation });
       assert.notEqual(failed, undefined, `${operations} operations and nothing noticed`);
       t.diagnostic(`${name}: ${operations} operations, ${failed?.result.violations[0]?.split("\n")[0]}`);
     });
