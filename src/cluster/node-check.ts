@@ -45,7 +45,7 @@ export async function checkNode(
         const { sibling } = verdict;
         const abandoned = sibling !== undefined && !how.admitted && (await isAbandoned(node, sibling, how));
         return abandoned
-          ? await admit(node, expected, { ...how, identified: false })
+          ? await admit(node, expected, { ...how, identified: false, over: document })
           : { state: "refused", reason: verdict.reason };
       }
       return how.admitted ? { state: "online" } : await admit(node, expected, { ...how, identified: true });
@@ -75,11 +75,19 @@ async function isAbandoned(
 async function admit(
   node: StorageNode,
   expected: Identity,
-  how: { readonly clusterKey: Uint8Array; readonly identified: boolean; readonly signal?: AbortSignal },
+  how: {
+    readonly clusterKey: Uint8Array;
+    readonly identified: boolean;
+    /** The identity that ours takes the place of. */
+    readonly over?: Uint8Array;
+    readonly signal?: AbortSignal;
+  },
 ): Promise<CheckResult> {
   const failed = failure(await node.probe("admission", how.signal));
   if (failed !== undefined) return failed.state === "offline" ? failed : { ...failed, state: "refused" };
-  if (!how.identified) await node.writeIdentity(writeIdentityDocument(expected, how.clusterKey), how.signal);
+  if (!how.identified) {
+    await node.writeIdentity(writeIdentityDocument(expected, how.clusterKey), how.signal, how.over);
+  }
   return { state: "online", admittedNow: true };
 }
 

@@ -244,7 +244,8 @@ async function signAnew(
   const { clusterId, keysFolder, secrets, region } = how;
   const { clusterKey } = await loadKeys(keysFolder, secrets, { random: systemRandom(), region });
   for (const { uuid, node } of nodes) {
-    await node.writeIdentity(writeIdentityDocument({ clusterId, nodeUuid: uuid }, clusterKey));
+    const identity = writeIdentityDocument({ clusterId, nodeUuid: uuid }, clusterKey);
+    await node.writeIdentity(identity, undefined, await node.readIdentity());
   }
 }
 

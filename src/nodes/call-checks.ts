@@ -43,3 +43,13 @@ export function checkList({ session, after, limit }: ListRequest): void {
 export function checkIdentity(document: Uint8Array): void {
   if (document.length > IDENTITY_BYTES_MAX) throw invalid("the identity document is too long");
 }
+
+/** What a node holds may be replaced. @throws NodeError `refused`, see StorageNode.writeIdentity */
+export function checkReplaceable(
+  held: Uint8Array | undefined,
+  { document, over }: { readonly document: Uint8Array; readonly over: Uint8Array | undefined },
+): void {
+  if (held === undefined || [document, over].some((known) => known !== undefined && Buffer.from(known).equals(held)))
+    return;
+  throw new NodeError("refused", "the node carries another identity");
+}

@@ -67,8 +67,8 @@ export class LazyNode implements StorageNode {
     return this.#opened().readIdentity(signal);
   }
 
-  async writeIdentity(document: Uint8Array, signal?: AbortSignal): Promise<void> {
-    return this.#opened().writeIdentity(document, signal);
+  async writeIdentity(document: Uint8Array, signal?: AbortSignal, over?: Uint8Array): Promise<void> {
+    return this.#opened().writeIdentity(document, signal, over);
   }
 
   async close(): Promise<void> {

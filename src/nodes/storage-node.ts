@@ -135,7 +135,12 @@ export interface StorageNode {
   probe(depth: ProbeDepth, signal?: AbortSignal): Promise<readonly ProbeFinding[]>;
   /** The identity document that Bulkhead left on the node, `undefined` when there is none. At most 4 KiB. */
   readIdentity(signal?: AbortSignal): Promise<Uint8Array | undefined>;
-  writeIdentity(document: Uint8Array, signal?: AbortSignal): Promise<void>;
+  /**
+   * Leaves a document on a node that has none, or in the place of `over`; that it is there already is as good. A request
+   * that was held up on its way then cannot undo what was written since.
+   * @throws NodeError `refused` where the node holds any other
+   */
+  writeIdentity(document: Uint8Array, signal?: AbortSignal, over?: Uint8Array): Promise<void>;
   /** Ends work under way and releases files and connections. */
   close(): Promise<void>;
 }

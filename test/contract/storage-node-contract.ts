@@ -445,14 +445,23 @@ export function storageNodeContract(
       });
     }
 
-    it("holds no identity until one is written, then the last one written", async () => {
+    it("holds no identity until one is written, and another one only in the place of one that is named", async () => {
       const fresh = await makeNode();
+      const [first, second, third] = [patternBytes(1, 1), patternBytes(4096, 2), patternBytes(300, 3)];
+      const holds = async (document: Uint8Array): Promise<void> =>
+        assert.deepEqual(Buffer.from((await fresh.node.readIdentity()) ?? []), Buffer.from(document));
       try {
         assert.equal(await fresh.node.readIdentity(), undefined);
-        for (const document of [patternBytes(1, 1), patternBytes(4096, 2), patternBytes(300, 3)]) {
-          await fresh.node.writeIdentity(document);
-          assert.deepEqual(Buffer.from((await fresh.node.readIdentity()) ?? []), Buffer.from(document));
-        }
+        await fresh.node.writeIdentity(first);
+        await holds(first);
+        await fresh.node.writeIdentity(first);
+        await assertFails(fresh.node.writeIdentity(second), "refused");
+        await assertFails(fresh.node.writeIdentity(second, undefined, third), "refused");
+        await holds(first);
+        await fresh.node.writeIdentity(second, undefined, first);
+        await holds(second);
+        await fresh.node.writeIdentity(third, undefined, second);
+        await holds(third);
         assert.deepEqual((await fresh.node.list({ limit: 10 })).blobs, []);
       } finally {
         await fresh.node.close();

@@ -183,8 +183,9 @@ export class Link implements StorageNode {
     return this.#call({ what: "read identity", signal, execute: () => this.#machine.under.readIdentity() });
   }
 
-  writeIdentity(document: Uint8Array, signal?: AbortSignal): Promise<void> {
-    return this.#call({ what: "write identity", signal, execute: () => this.#machine.under.writeIdentity(document) });
+  writeIdentity(document: Uint8Array, signal?: AbortSignal, over?: Uint8Array): Promise<void> {
+    const execute = (): Promise<void> => this.#machine.under.writeIdentity(document, undefined, over);
+    return this.#call({ what: "write identity", signal, execute });
   }
 
   async close(): Promise<void> {}

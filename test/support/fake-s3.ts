@@ -18,6 +18,8 @@ export interface FakeS3Traits {
   readonly headErrorCode: boolean;
   /** Whether deleting what is not there is an error. */
   readonly deleteTellsMissing: boolean;
+  /** Whether it takes If-Match and If-None-Match with a PUT; else it answers 501. */
+  readonly conditionalWrites: boolean;
 }
 
 const TRAITS: FakeS3Traits = {
@@ -26,6 +28,7 @@ const TRAITS: FakeS3Traits = {
   etag: "md5",
   headErrorCode: true,
   deleteTellsMissing: false,
+  conditionalWrites: true,
 };
 
 interface FakeObject {
@@ -155,6 +158,13 @@ class FakeState {
     switch (method) {
       case "PUT": {
         const stored = await this.#take(request);
+        const [ifMatch, ifNoneMatch] = [request.headers["if-match"], request.headers["if-none-match"]];
+        const conditional = ifMatch !== undefined || ifNoneMatch !== undefined;
+        if (conditional && !this.#traits.conditionalWrites) throw new FakeFailure(501, "NotImplemented");
+        const isOther = ifMatch !== undefined && object?.etag !== ifMatch;
+        if (isOther || (ifNoneMatch !== undefined && object !== undefined)) {
+          throw new FakeFailure(412, "PreconditionFailed");
+        }
         objects.set(key, stored);
         return response.writeHead(200, { etag: stored.etag, ...echo(stored) }).end();
       }

@@ -4,7 +4,7 @@
  */
 import type { Id } from "../../shared/ids.ts";
 import { BlockReader } from "../block-reader.ts";
-import { checkIdentity, checkKey, checkList, checkPut, checkRange } from "../call-checks.ts";
+import { checkIdentity, checkKey, checkList, checkPut, checkRange, checkReplaceable } from "../call-checks.ts";
 import { NOTHING_FOREIGN } from "../foreign-report.ts";
 import { NodeLifetime } from "../node-lifetime.ts";
 import {
@@ -191,9 +191,10 @@ class MemoryNode implements StorageNode {
     return this.#store.identity?.slice();
   }
 
-  async writeIdentity(document: Uint8Array, signal?: AbortSignal): Promise<void> {
+  async writeIdentity(document: Uint8Array, signal?: AbortSignal, over?: Uint8Array): Promise<void> {
     this.#lifetime.enter(signal);
     checkIdentity(document);
+    checkReplaceable(this.#store.identity, { document, over });
     this.#store.identity = document.slice();
   }
 

@@ -7,7 +7,15 @@
 import type { Id } from "../../shared/ids.ts";
 import { childrenOf, childText, type XmlElement } from "../../shared/xml.ts";
 import { BlockReader } from "../block-reader.ts";
-import { checkIdentity, checkKey, checkList, checkPut, checkRange, IDENTITY_BYTES_MAX } from "../call-checks.ts";
+import {
+  checkIdentity,
+  checkKey,
+  checkList,
+  checkPut,
+  checkRange,
+  checkReplaceable,
+  IDENTITY_BYTES_MAX,
+} from "../call-checks.ts";
 import { NodeLifetime } from "../node-lifetime.ts";
 import {
   type BlobHeader,
@@ -47,6 +55,10 @@ import { SigV4Signer } from "./sigv4-signer.ts";
 import { WriteProofFinder } from "./write-proofs.ts";
 
 const BLOB_ID_HEADER = "x-amz-meta-bulkhead-blob";
+const NOT_IMPLEMENTED = 501;
+const PRECONDITION_FAILED = 412;
+/** Two conditional writes at a time. */
+const CONFLICT = 409;
 
 /**
  * Asks nothing of the endpoint yet.
@@ -260,13 +272,26 @@ class S3Node implements StorageNode {
     }
   }
 
-  async writeIdentity(document: Uint8Array, signal?: AbortSignal): Promise<void> {
+  async writeIdentity(document: Uint8Array, signal?: AbortSignal, over?: Uint8Array): Promise<void> {
     this.#lifetime.enter(signal);
     checkIdentity(document);
-    await this.#client.send({ method: "PUT", key: IDENTITY_KEY, body: document, signal });
+    const before =
+      over === undefined ? undefined : await this.#client.send({ method: "HEAD", key: IDENTITY_KEY, signal });
+    checkReplaceable(await this.readIdentity(signal), { document, over });
+    const etag = before?.header("etag");
+    const headers = etag === undefined ? { "if-none-match": "*" } : { "if-match": etag };
+    const put = { method: "PUT", key: IDENTITY_KEY, body: document, signal } as const;
+    try {
+      await this.#client.send({ ...put, headers });
+    } catch (error) {
+      const status = error instanceof NodeError && error.cause instanceof S3Failure ? error.cause.status : undefined;
+      if (status === NOT_IMPLEMENTED) await this.#client.send(put);
+      // What was first may be an earlier attempt of this very call, whose answer was lost: what is there tells.
+      else if (status !== PRECONDITION_FAILED && status !== CONFLICT) throw error;
+    }
     const held = await this.readIdentity(signal);
     if (held === undefined || !Buffer.from(document).equals(held)) {
-      throw new NodeError("corrupt", "the node holds another identity than was written");
+      throw new NodeError("refused", "the node holds another identity than was written");
     }
   }
 

@@ -11,7 +11,15 @@ import { join } from "node:path";
 import type { Clock } from "../../shared/clock.ts";
 import type { Id } from "../../shared/ids.ts";
 import { BlockReader } from "../block-reader.ts";
-import { checkIdentity, checkKey, checkList, checkPut, checkRange, IDENTITY_BYTES_MAX } from "../call-checks.ts";
+import {
+  checkIdentity,
+  checkKey,
+  checkList,
+  checkPut,
+  checkRange,
+  checkReplaceable,
+  IDENTITY_BYTES_MAX,
+} from "../call-checks.ts";
 import { JOURNAL_SESSION } from "../copy-key.ts";
 import type { NodeLifetime } from "../node-lifetime.ts";
 import {
@@ -251,10 +259,11 @@ export class VolumeNode implements StorageNode {
     return this.#run(signal, read, "the identity of the node could not be read");
   }
 
-  async writeIdentity(document: Uint8Array, signal?: AbortSignal): Promise<void> {
+  async writeIdentity(document: Uint8Array, signal?: AbortSignal, over?: Uint8Array): Promise<void> {
     const { lifetime, fileSystem, path } = this.#parts;
     lifetime.enter(signal);
     checkIdentity(document);
+    checkReplaceable(await this.readIdentity(signal), { document, over });
     const write = (): Promise<void> => writeSmallFile(fileSystem, path, IDENTITY_FILE, document);
     await this.#run(signal, write, "the identity of the node could not be written");
   }

@@ -95,8 +95,8 @@ export abstract class NodeWrapper implements StorageNode {
     return this.call("read-identity", signal, (inner) => this.inner.readIdentity(inner));
   }
 
-  writeIdentity(document: Uint8Array, signal?: AbortSignal): Promise<void> {
-    return this.call("write-identity", signal, (inner) => this.inner.writeIdentity(document, inner));
+  writeIdentity(document: Uint8Array, signal?: AbortSignal, over?: Uint8Array): Promise<void> {
+    return this.call("write-identity", signal, (inner) => this.inner.writeIdentity(document, inner, over));
   }
 
   close(): Promise<void> {
