@@ -179,14 +179,25 @@ export class Gateway implements AsyncDisposable {
 
   /** GET of the admin API: the parsed body of a 200. Anything else throws, with the body in the message. */
   async admin(path: string): Promise<unknown> {
+    return this.#callAdmin("GET", path);
+  }
+
+  /** POST of JSON to the admin API: the parsed body of a 2xx. Anything else throws, with the body in the message. */
+  async adminPost(path: string, body: unknown): Promise<unknown> {
+    return this.#callAdmin("POST", path, JSON.stringify(body));
+  }
+
+  async #callAdmin(method: string, path: string, body?: string): Promise<unknown> {
     if (this.#keys === undefined) throw new Error("the gateway has not been ready yet");
     const answer = await fetch(`${this.adminUrl}${path}`, {
-      headers: { "x-api-key": this.#keys.admin },
+      method,
+      headers: { "x-api-key": this.#keys.admin, ...(body === undefined ? {} : { "content-type": "application/json" }) },
+      ...(body === undefined ? {} : { body }),
       signal: AbortSignal.timeout(ADMIN_TIMEOUT_MS),
     });
-    const body = await answer.text();
-    if (answer.status !== 200) throw new Error(`GET ${path} answered ${answer.status}: ${body.slice(0, 500)}`);
-    return JSON.parse(body);
+    const text = await answer.text();
+    if (!answer.ok) throw new Error(`${method} ${path} answered ${answer.status}: ${text.slice(0, 500)}`);
+    return JSON.parse(text);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -7,8 +7,18 @@ import { setTimeout as sleep } from "node:timers/promises";
 export interface ProxyFaults {
   /** For each direction of all connections together; absent: as fast as it goes. */
   readonly bytesPerSecond?: number;
-  /** Added to every piece on its way to the target. */
+  /** Added to every piece on its way. */
   readonly latencyMs?: number;
+  /** Added to some of the pieces, besides. */
+  readonly spikes?: { readonly share: number; readonly latencyMs: number };
+  /** Added to every piece of a connection, drawn for it between 0 and this: requests overtake each other. */
+  readonly unevenMs?: number;
+  /** Connections are reset after about this many bytes from the target. */
+  readonly breakAfterBytes?: number;
+  /** Share of the pieces from the target in which a byte is changed. */
+  readonly corruptShare?: number;
+  /** Requests that it answers by itself, the first of each connection at least; the others pass. */
+  readonly answer?: { readonly methods: RegExp; readonly status: string; readonly code: string };
 }
 
 /** A TCP proxy on 127.0.0.1 in front of one server, with faults for tests. */
@@ -17,16 +27,19 @@ export class TcpProxy implements AsyncDisposable {
   readonly #sockets = new Set<Socket>();
   readonly #target: { readonly host: string; readonly port: number };
   readonly #buckets = { up: new TokenBucket(), down: new TokenBucket() };
+  readonly #random: () => number;
   #faults: ProxyFaults = {};
   #refusing = false;
 
-  private constructor(target: URL) {
+  private constructor(target: URL, random: () => number) {
+    this.#random = random;
     this.#target = { host: target.hostname, port: Number(target.port) };
     this.#server = createServer((client) => this.#accept(client));
   }
 
-  static async start(target: string): Promise<TcpProxy> {
-    const proxy = new TcpProxy(new URL(target));
+  /** @param random draws what faults leave to chance, from 0 to 1 */
+  static async start(target: string, random: () => number = Math.random): Promise<TcpProxy> {
+    const proxy = new TcpProxy(new URL(target), random);
     proxy.#server.listen(0, "127.0.0.1");
     await once(proxy.#server, "listening");
     return proxy;
@@ -82,17 +95,52 @@ export class TcpProxy implements AsyncDisposable {
         other.destroySoon();
       });
     }
-    client.pipe(this.#slow(this.#buckets.up)).pipe(server);
-    server.pipe(this.#slow(this.#buckets.down)).pipe(client);
+    const unevenMs = this.#random();
+    client.pipe(this.#answering(client)).pipe(this.#slow(this.#buckets.up, unevenMs)).pipe(server);
+    server.pipe(this.#damaging(client)).pipe(this.#slow(this.#buckets.down, unevenMs)).pipe(client);
   }
 
-  #slow(bucket: TokenBucket): Transform {
+  /** @param uneven what was drawn for the connection, from 0 to 1 */
+  #slow(bucket: TokenBucket, uneven: number): Transform {
     return new Transform({
       highWaterMark: PIECE_BYTES,
       transform: (chunk: Buffer, _encoding, done) => {
-        const waitMs = bucket.take(chunk.length) + (this.#faults.latencyMs ?? 0);
+        const { latencyMs = 0, unevenMs = 0, spikes } = this.#faults;
+        const spikeMs = spikes !== undefined && this.#random() < spikes.share ? spikes.latencyMs : 0;
+        const waitMs = bucket.take(chunk.length) + latencyMs + uneven * unevenMs + spikeMs;
         if (waitMs === 0) done(null, chunk);
         else void sleep(waitMs).then(() => done(null, chunk));
+      },
+    });
+  }
+
+  /** Answers a request by itself where it begins with one that is to be answered so. */
+  #answering(client: Socket): Transform {
+    return new Transform({
+      transform: (chunk: Buffer, _encoding, done) => {
+        const { answer } = this.#faults;
+        const method = /^([A-Z]+) \//.exec(chunk.toString("latin1", 0, 16))?.[1];
+        if (answer === undefined || method === undefined || !answer.methods.test(method)) return done(null, chunk);
+        const body = `<?xml version="1.0"?><Error><Code>${answer.code}</Code><Message>a fault</Message></Error>`;
+        const head = `HTTP/1.1 ${answer.status}\r\ncontent-type: application/xml\r\nconnection: close`;
+        client.end(`${head}\r\ncontent-length: ${body.length}\r\n\r\n${method === "HEAD" ? "" : body}`);
+        done();
+      },
+    });
+  }
+
+  #damaging(client: Socket): Transform {
+    let passed = 0;
+    return new Transform({
+      transform: (chunk: Buffer, _encoding, done) => {
+        const { breakAfterBytes, corruptShare = 0 } = this.#faults;
+        passed += chunk.length;
+        if (breakAfterBytes !== undefined && passed > breakAfterBytes) client.resetAndDestroy();
+        if (this.#random() >= corruptShare) return done(null, chunk);
+        const damaged = Buffer.from(chunk);
+        const at = Math.floor(this.#random() * damaged.length);
+        damaged[at] = (damaged[at] ?? 0) ^ 0x20;
+        done(null, damaged);
       },
     });
   }
