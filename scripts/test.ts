@@ -21,21 +21,24 @@ const ROOT = resolve(import.meta.dirname, "..");
 
 interface Suite {
   readonly name: string;
-  /** Files at the same time. Suites with servers of their own run one by one: they load the machine themselves. */
+  /** Files at the same time. Those with servers of their own run one by one: they load the machine themselves. */
   readonly concurrency: number;
+  /** Runs at the same time as the others of this kind: they wait for servers and clients more than they work. */
+  readonly beside: boolean;
   /** A file that has not ended by then is killed and has failed. */
   readonly fileTimeoutMs: number;
   readonly byDefault: boolean;
 }
 
 const MINUTE_MS = 60_000;
+const CORES = Math.min(4, availableParallelism());
 
 const SUITES: readonly Suite[] = [
-  { name: "unit", concurrency: Math.min(4, availableParallelism()), fileTimeoutMs: 5 * MINUTE_MS, byDefault: true },
-  { name: "simulation", concurrency: 2, fileTimeoutMs: 10 * MINUTE_MS, byDefault: true },
-  { name: "integration", concurrency: 1, fileTimeoutMs: 5 * MINUTE_MS, byDefault: true },
-  { name: "acceptance", concurrency: 1, fileTimeoutMs: 30 * MINUTE_MS, byDefault: true },
-  { name: "faults", concurrency: 1, fileTimeoutMs: 20 * MINUTE_MS, byDefault: false },
+  { name: "unit", concurrency: CORES, beside: false, fileTimeoutMs: 5 * MINUTE_MS, byDefault: true },
+  { name: "simulation", concurrency: 2, beside: false, fileTimeoutMs: 10 * MINUTE_MS, byDefault: true },
+  { name: "integration", concurrency: 1, beside: true, fileTimeoutMs: 5 * MINUTE_MS, byDefault: true },
+  { name: "acceptance", concurrency: 1, beside: true, fileTimeoutMs: 30 * MINUTE_MS, byDefault: true },
+  { name: "faults", concurrency: 1, beside: true, fileTimeoutMs: 20 * MINUTE_MS, byDefault: false },
 ];
 
 interface Options {
@@ -111,7 +114,11 @@ async function main(args: readonly string[]): Promise<number> {
     throw new Error(`No test file's path contains ${options.patterns.join(" or ")}`);
   }
   const results: FileResult[] = [];
-  for (const { suite, files } of plan) results.push(...(await runSuite(suite, files, options)));
+  const run = async ({ suite, files }: (typeof plan)[number]): Promise<void> => {
+    results.push(...(await runSuite(suite, files, options)));
+  };
+  for (const each of plan.filter(({ suite }) => !suite.beside)) await run(each);
+  await Promise.all(plan.filter(({ suite }) => suite.beside).map(run));
   const sum = total(results);
   process.stdout.write(formatSkips(results));
   if (options.noSkips && sum.skipped > 0) process.stdout.write("\n--no-skips: a skipped test is a failure here\n");
