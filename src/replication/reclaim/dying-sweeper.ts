@@ -26,6 +26,7 @@ import type { Clock } from "../../shared/clock.ts";
 import type { Id } from "../../shared/ids.ts";
 import { forEachConcurrently } from "../worker.ts";
 import type { OpenReads } from "./open-reads.ts";
+import { endPins, isPinned } from "./pins.ts";
 
 /** Entries worked on at a time. */
 const CONCURRENCY = 8;
@@ -52,8 +53,9 @@ export class DyingSweeper {
   async run(signal: AbortSignal): Promise<void> {
     await this.#mark();
     const version = this.#ripeVersion();
-    if (version === undefined) return;
     const { catalog, clock, graceMs } = this.#deps;
+    await endPins(catalog, clock.nowMs(), version);
+    if (version === undefined) return;
     const candidates = walk(catalog.kv, dyingBefore(clock.nowMs() - graceMs + 1));
     await forEachConcurrently(candidates, CONCURRENCY, signal, async (entry) => {
       // What the journal does not have may be undone by the loss of the catalog, and then lives again.
@@ -103,6 +105,8 @@ export class DyingSweeper {
 
   async #deleteCopies(entry: KvEntry, blobId: Id, copies: readonly Location[]): Promise<void> {
     const { catalog, members, clock } = this.#deps;
+    // No pin can come between this look and the deletions: pins are made of what is alive.
+    if (await isPinned(catalog.kv, blobId)) return;
     const atomic = catalog.begin().check(entry.key, entry.version).delete(entry.key);
     await Promise.all(
       copies.map(async ({ nodeUuid, key }) => {
