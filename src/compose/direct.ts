@@ -33,7 +33,7 @@ export function directReads({ config, secrets, storage, metrics, clock, random }
 }
 
 /** The S3 nodes by their names. */
-function directNodes({ storage }: Config, secrets: Secrets, clusterId: string): Map<string, DirectNode> {
+export function directNodes({ storage }: Config, secrets: Secrets, clusterId: string): Map<string, DirectNode> {
   const nodes = new Map<string, DirectNode>();
   for (const node of storage.nodes) {
     const keys = secrets.nodes.get(node.name);
