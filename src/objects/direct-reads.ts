@@ -36,6 +36,7 @@ export const DECLINE_REASONS = [
   "no-node",
   "other-etag",
   "other-headers",
+  "last-modified",
 ] as const;
 export type DeclineReason = (typeof DECLINE_REASONS)[number];
 
@@ -106,7 +107,8 @@ export class DirectReads {
     if (copy === undefined) return "no-node";
     const differences = differencesOf(version, copy.served, nowMs);
     if (differences.includes("etag")) return "other-etag";
-    if (differences.some((difference) => difference !== "checksum")) return "other-headers";
+    if (differences.includes("content-headers")) return "other-headers";
+    if (differences.includes("last-modified")) return "last-modified";
     return { url: signFor(copy, version, { method: "GET", nowMs, expiresSeconds: REDIRECT_SECONDS }), ...copy };
   }
 
@@ -158,7 +160,10 @@ export class DirectReads {
     return this.#deps.graceMs >= expiresSeconds * 1000 + NODE_SKEW_MS_MAX;
   }
 
-  /** The one blob whose bytes are exactly the object's, and its record where it has one of its own. */
+  /**
+   * The one blob whose stored bytes are exactly the object's, and its record where it has one of its own. Every blob lies
+   * alone on its nodes and none is encrypted; when that changes, this is the place to tell.
+   */
   async #wholeBlob(version: Version): Promise<{ readonly blob: Blob; readonly entry?: KvEntry } | undefined> {
     const { content, size } = version;
     if (content.kind === "inline") return content.blob.length === size ? { blob: content.blob } : undefined;

@@ -44,9 +44,12 @@ export interface SweeperDeps {
 export class DyingSweeper {
   readonly #deps: SweeperDeps;
   #marks: { readonly version: number; readonly atMs: number }[] = [];
+  /** By how much the wall clock was ahead of the monotonic one when this process began. */
+  readonly #wallAheadMs: number;
 
   constructor(deps: SweeperDeps) {
     this.#deps = deps;
+    this.#wallAheadMs = deps.clock.nowMs() - deps.clock.monotonicMs();
   }
 
   /** One run over everything whose time has come. */
@@ -54,7 +57,8 @@ export class DyingSweeper {
     await this.#mark();
     const version = this.#ripeVersion();
     const { catalog, clock, graceMs } = this.#deps;
-    await endPins(catalog, clock.nowMs(), version);
+    // A wall clock that jumps ahead while the process runs ends no pin before its time.
+    await endPins(catalog, Math.min(clock.nowMs(), clock.monotonicMs() + this.#wallAheadMs), version);
     if (version === undefined) return;
     const candidates = walk(catalog.kv, dyingBefore(clock.nowMs() - graceMs + 1));
     await forEachConcurrently(candidates, CONCURRENCY, signal, async (entry) => {

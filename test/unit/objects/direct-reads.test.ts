@@ -94,7 +94,7 @@ test("a Last-Modified that has not passed yet is not given to anybody, as later 
   const world = await openWorld();
   const nowMs = Math.floor(world.gateway.clock.nowMs() / 1000) * 1000;
   answerAsS3(world.gateway, { modifiedAtMs: nowMs });
-  await assertDeclined(world, "other-headers");
+  await assertDeclined(world, "last-modified");
   world.gateway.clock.advance(1_000);
   assert.match((await world.reads.redirect(at("box/a"))) ?? "", /^direct:/);
 });

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { encodePin } from "../../../src/catalog/records/pin.ts";
 import { pack } from "../../../src/catalog/tuple.ts";
+import { DyingSweeper } from "../../../src/replication/reclaim/dying-sweeper.ts";
 import {
   enterPin,
   listPins,
@@ -83,6 +84,31 @@ test("a pin survives a restart, and its end as well", async () => {
   assert.equal(copyCount(gateway), 2);
   await pass(gateway, GRACE_MS);
   assert.equal(copyCount(gateway), 0);
+});
+
+test("a wall clock that jumps ahead ends no pin", async () => {
+  const world = await openWorld();
+  const { gateway, client } = world;
+  await giveUrl(world, DAY_S);
+  await client.delete("box/a");
+  let jumpMs = 0;
+  const { catalog, members, openReads } = gateway.process;
+  const clock = {
+    nowMs: () => gateway.clock.nowMs() + jumpMs,
+    monotonicMs: () => gateway.clock.monotonicMs(),
+    startTimer: gateway.clock.startTimer.bind(gateway.clock),
+  };
+  const sweeper = new DyingSweeper({ catalog, members: () => members, openReads, clock, graceMs: GRACE_MS });
+  jumpMs = 30 * DAY_MS;
+  for (let run = 0; run < 3; run++) {
+    await sweeper.run(new AbortController().signal);
+    gateway.clock.advance(GRACE_MS);
+  }
+  assert.equal(copyCount(gateway), 2);
+  assert.deepEqual(
+    (await listPins(gateway.kv)).map(({ ended }) => ended),
+    [false],
+  );
 });
 
 test("a copy that a repair replaced stays where a URL leads to it", async () => {
