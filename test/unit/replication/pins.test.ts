@@ -18,7 +18,7 @@ import { answerAsS3, directWorld } from "../../support/direct.ts";
 import { GRACE_MS, type InMemoryGateway } from "../../support/in-memory-gateway.ts";
 import { assertCode, at, type ObjectClient } from "../../support/object-client.ts";
 import { once, openBox } from "../../support/open-box.ts";
-import { copyCount, copyIn, rot } from "../../support/slots.ts";
+import { changeSlot, copyCount, copyIn, rot } from "../../support/slots.ts";
 
 const BYTES = Buffer.from(patternBytes(1_000, 1));
 const DAY_S = 86_400;
@@ -172,28 +172,44 @@ test("a URL that the grace time outlasts needs no pin, any other does", async ()
   assert.ok((await reads.nodeUrl({ ...at("box/a"), method: "GET", expiresSeconds: 1 })).pinId !== undefined);
 });
 
+/** Does something after a node was asked for the copy and before the URL is made, once. */
+function beforeCommit({ gateway }: World, action: () => Promise<void>): void {
+  const act = once(action);
+  for (const { control } of gateway.nodes.values()) {
+    const { head } = control.hooks;
+    control.hooks.head = async (key, under) => {
+      const stat = await head?.(key, under);
+      await act();
+      return stat;
+    };
+  }
+}
+
 test("an object that is replaced while its URL is made: the URL is of the new one; deleted: there is none", async () => {
   const world = await openWorld();
   const { gateway, client } = world;
   const before = await copyIn(gateway, "a", 0);
-  const between = (action: () => Promise<void>): void => {
-    const act = once(action);
-    for (const { control } of gateway.nodes.values()) {
-      const { head } = control.hooks;
-      control.hooks.head = async (key, under) => {
-        const stat = await head?.(key, under);
-        await act();
-        return stat;
-      };
-    }
-  };
-  between(async () => void (await client.put("box/a", patternBytes(500, 2))));
+  beforeCommit(world, async () => void (await client.put("box/a", patternBytes(500, 2))));
   const { url } = await giveUrl(world, DAY_S);
   assert.ok(!url.includes(before.location.key));
   assert.equal((await listPins(gateway.kv)).length, 1);
-  between(() => client.delete("box/a"));
+  beforeCommit(world, () => client.delete("box/a"));
   await assertCode(giveUrl(world, DAY_S), "no-such-key");
   assert.equal((await listPins(gateway.kv)).length, 1);
+});
+
+test("a copy that is replaced while its URL is made is not the one that the URL leads to", async () => {
+  for (const shared of [false, true]) {
+    const world = await openWorld();
+    const { gateway, client } = world;
+    if (shared) await client.copy("box/a", "box/b");
+    gateway.members.scores.set(gateway.node("d0-0").uuid, 0.1);
+    const { location } = await copyIn(gateway, "a", 0);
+    beforeCommit(world, () => changeSlot(gateway, "a", 0, ({ domain }) => ({ state: "missing", domain })));
+    const { url } = await giveUrl(world, DAY_S);
+    assert.match(url, /^direct:d1-0/);
+    assert.ok(!url.includes(location.key));
+  }
 });
 
 test("a shared blob is pinned by its own record: a copy of the object that is deleted meanwhile takes nothing away", async () => {
