@@ -14,6 +14,7 @@ import {
   workersSchema,
 } from "./api-types.ts";
 import { changesSchema, journalSchema, rebuildSchema, snapshotSchema, verificationSchema } from "./catalog-types.ts";
+import { directPaths } from "./direct-openapi.ts";
 
 /** The admin port's OpenAPI 3.1 description. */
 export function openApiDocument(version: string): ReturnType<typeof createDocument> {
@@ -89,6 +90,7 @@ export function openApiDocument(version: string): ReturnType<typeof createDocume
           { name: "offset", in: "query", required: false, schema: { type: "integer", minimum: 0 } },
         ],
       },
+      ...directPaths,
     },
   });
 }

@@ -20,6 +20,8 @@ import {
   verification,
 } from "./catalog-views.ts";
 import { type AdminContext, clusterStatus, domains, replication, workers } from "./cluster-views.ts";
+import { addDirectRoutes } from "./direct-routes.ts";
+import type { DirectContext } from "./direct-view.ts";
 import { locateObject } from "./locate-object.ts";
 import { changeNode, type NodesContext } from "./nodes-view.ts";
 import { openApiDocument } from "./openapi.ts";
@@ -27,7 +29,7 @@ import { ApiError, sendProblem } from "./problem.ts";
 import { readiness } from "./readiness.ts";
 import { requestScrub, type ScrubContext, scrubs } from "./scrub-view.ts";
 
-export interface AdminServerOptions extends NodesContext, ScrubContext, CatalogContext {
+export interface AdminServerOptions extends NodesContext, ScrubContext, CatalogContext, DirectContext {
   readonly catalog: AdminContext["catalog"];
   readonly journal: CatalogContext["journal"];
   readonly apiKey: Secret;
@@ -114,6 +116,7 @@ export function createAdminServer(options: AdminServerOptions): Server {
   app.get(API_PATHS.changes, async (request, response) => {
     response.json(await changes(options, request.query));
   });
+  addDirectRoutes(app, options);
   // By hand: a route would decode and split the key.
   app.use(API_PATHS.objects, async (request, response) => {
     if (request.method !== "GET") throw new ApiError(405, "Method Not Allowed", "only GET is supported here");

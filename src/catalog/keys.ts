@@ -92,6 +92,16 @@ export const dyingRange = (): KvRange => prefixRange(["dying"]);
 /** Those that died before a time. */
 export const dyingBefore = (ms: number): KvRange => ({ start: dyingRange().start, end: pack(["dying", ms]) });
 
+/** That a blob's copies stay on their nodes until then, whatever becomes of it. */
+export const pinKey = (blobId: Id, untilMs: number): KvKey => pack(["pin", idBytes(blobId), untilMs]);
+export const pinsRange = (): KvRange => prefixRange(["pin"]);
+export const pinsOfBlob = (blobId: Id): KvRange => prefixRange(["pin", idBytes(blobId)]);
+export function partsOfPinKey(packed: KvKey): { blobId: Id; untilMs: number } {
+  const [, , untilMs] = unpack(packed);
+  if (typeof untilMs !== "number") throw new TypeError("not a pin's key");
+  return { blobId: idFromBytes(bytesAt(packed, 1)), untilMs };
+}
+
 /** That the orphans of an ended session were collected from a node. */
 export const collectedKey = (session: number, nodeUuid: Id): KvKey => pack(["collected", session, idBytes(nodeUuid)]);
 export const collectedRange = (session: number): KvRange => prefixRange(["collected", session]);

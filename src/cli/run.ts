@@ -4,6 +4,7 @@ import { type Clock, keepAlive } from "../shared/clock.ts";
 import { type AdminAccess, AdminClient } from "./admin-client.ts";
 import { acceptRebuild, makeSnapshot, showCatalog, verifyCatalog } from "./catalog-commands.ts";
 import { locateObject, type Output, showDomains, showNodes, showStatus } from "./commands.ts";
+import { addDirectCommands } from "./direct-commands.ts";
 import { CliError, EXIT, type ExitCode } from "./errors.ts";
 import { type NodeOptions, setNode } from "./node-command.ts";
 import { showScrub } from "./scrub-command.ts";
@@ -152,6 +153,7 @@ function buildProgram(dependencies: CliDependencies, finish: (code: ExitCode) =>
     objects.command("locate <bucket> <key>").description("where the copies of an object are"),
     (admin, [bucket = "", key = ""]) => locateObject(admin, bucket, key),
   );
+  addDirectCommands(program, asking);
   return program;
 }
 

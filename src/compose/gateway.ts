@@ -11,10 +11,12 @@ import type { Principal } from "../objects/api.ts";
 import { createLoggers, type Logger } from "../observability/logger.ts";
 import { createMetrics } from "../observability/metrics.ts";
 import { rootCredentials } from "../s3/credentials.ts";
+import { createPresigner } from "../s3/presign.ts";
 import { createS3Server } from "../s3/server.ts";
 import { loadChecksums } from "../shared/checksums.ts";
 import { systemClock } from "../shared/clock.ts";
 import { systemRandom } from "../shared/random.ts";
+import { directReads } from "./direct.ts";
 import { type GatewayKeys, loadKeys } from "./key-files.ts";
 import { listen, requireFree, stopServer } from "./listen.ts";
 import { nodePlaces } from "./nodes.ts";
@@ -68,6 +70,7 @@ export async function startGateway(options: {
   );
   stack.use(storage);
 
+  const state: { draining: boolean; s3Url?: string } = { draining: false };
   const adminContext = {
     catalog: storage.catalog,
     members: storage.members,
@@ -78,6 +81,9 @@ export async function startGateway(options: {
     ...storage.care,
     placeOf: nodePlaces(config.storage.nodes, storage.catalog.clusterId),
     usageOf: storage.usageOf,
+    clock,
+    directReads: directReads({ config, secrets, storage, metrics, clock, random }),
+    presign: createPresigner(config.server.s3, { ...keys.rootKey, region: config.server.s3.region }, () => state.s3Url),
   };
   metrics.watchNodes(() =>
     storage
@@ -105,7 +111,6 @@ export async function startGateway(options: {
   });
 
   const { limits, s3, admin } = config.server;
-  const state = { draining: false };
   const adminServer = createAdminServer({
     ...adminContext,
     apiKey: keys.adminApiKey,
@@ -122,6 +127,7 @@ export async function startGateway(options: {
       ...(s3.domain === undefined ? {} : { domain: s3.domain }),
       ...(s3.publicUrl === undefined ? {} : { publicUrl: s3.publicUrl }),
     },
+    redirects: adminContext.directReads,
     limits,
     checksums: await loadChecksums(),
     clock,
@@ -137,6 +143,7 @@ export async function startGateway(options: {
     logger,
   });
   const s3Url = await serve(stack, s3Server, { name: "server.s3.listen", address: s3.listen, limits, logger });
+  state.s3Url = s3Url;
   stack.defer(() => {
     state.draining = true;
   });

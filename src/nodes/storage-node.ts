@@ -58,6 +58,18 @@ export interface BlobStat {
   readonly length: number;
   /** Absent where the driver would need one more request to tell (S3 listings). */
   readonly blobId?: Id;
+  /** Only in the answer to `head`, of nodes whose copies others can read as objects (S3). */
+  readonly served?: ServedAs;
+}
+
+/** What a node itself says of a copy to whoever reads it there. */
+export interface ServedAs {
+  /** Without quotes. */
+  readonly etag: string;
+  /** Last-Modified, by the node's clock. */
+  readonly modifiedAtMs: number;
+  /** Content-Encoding, where it sends one. */
+  readonly contentEncoding?: string;
 }
 
 export interface ListRequest {

@@ -17,7 +17,9 @@ export async function createBucket(
   if (!isBucketName(name))
     throw new ObjectError("invalid-bucket-name", "The specified bucket is not valid", { bucket: name });
   const { catalog, clock, ids } = context;
-  const bucket: Bucket = { bucketId: ids.next(), name, createdAtMs: clock.nowMs(), owner: principal.id, location };
+  const bucketId = ids.next();
+  const createdAtMs = clock.nowMs();
+  const bucket: Bucket = { bucketId, name, createdAtMs, owner: principal.id, location, readRedirect: false };
   const key = bucketKey(name);
   for (let attempt = 0; attempt < COMMIT_ATTEMPTS_MAX; attempt++) {
     const result = await catalog.commit(catalog.begin().check(key, null).set(key, encodeBucket(bucket)));

@@ -18,7 +18,7 @@ export interface FoundVersion {
  * @throws ObjectError no-such-bucket, no-such-key, no-such-version
  */
 export async function findVersion(
-  context: ObjectContext,
+  context: Pick<ObjectContext, "catalog">,
   address: { readonly bucket: string; readonly key: string; readonly versionId?: string },
 ): Promise<FoundVersion> {
   requireKey(address.key);

@@ -25,6 +25,15 @@ export interface IncomingPayload {
   readonly chunkSigning?: ChunkSigning;
 }
 
+export interface ReadRedirects {
+  /** Where a whole read of the object may be sent; `undefined` where it is served here. @throws ObjectError */
+  redirect(target: {
+    readonly bucket: string;
+    readonly key: string;
+    readonly versionId?: string;
+  }): Promise<string | undefined>;
+}
+
 export interface Call {
   readonly objects: ObjectService;
   readonly checksums: Checksums;
@@ -33,6 +42,10 @@ export interface Call {
   readonly request: S3Request;
   readonly payload: IncomingPayload;
   readonly principal: Principal;
+  /** Whether the request is one that a URL alone makes: its sender follows redirects like any other client. */
+  readonly byUrl: boolean;
+  /** Absent where reads are never sent on to nodes. */
+  readonly redirects?: ReadRedirects;
   /** Wall clock at the arrival of the request. */
   readonly nowMs: number;
   /** Aborted when the client goes. */

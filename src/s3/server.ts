@@ -9,7 +9,7 @@ import type { ObjectService } from "../objects/api.ts";
 import type { Checksums } from "../shared/checksums.ts";
 import type { Clock } from "../shared/clock.ts";
 import type { Random } from "../shared/random.ts";
-import type { Call, S3Settings } from "./call.ts";
+import type { Call, ReadRedirects, S3Settings } from "./call.ts";
 import type { CredentialLookup, S3Credential } from "./credentials.ts";
 import { S3Error } from "./errors.ts";
 import { hasWriteConditions } from "./etags.ts";
@@ -47,6 +47,7 @@ export interface S3ServerOptions extends RequestObserver {
   readonly objects: ObjectService;
   readonly credentials: CredentialLookup;
   readonly settings: S3Settings;
+  readonly redirects?: ReadRedirects;
   readonly limits: S3Limits;
   readonly checksums: Checksums;
   readonly clock: Clock;
@@ -179,7 +180,7 @@ class S3Service {
   ): Call {
     // Nothing is open to everyone yet.
     if (authentication.kind === "anonymous") throw new S3Error("AccessDenied");
-    const { objects, checksums, settings } = this.#options;
+    const { objects, checksums, settings, redirects } = this.#options;
     const { credential, payload: mode, chunkSigning } = authentication;
     const { principal } = credential;
     exchange.accessKeyId = credential.accessKeyId;
@@ -191,6 +192,8 @@ class S3Service {
       request: isPresigned(authentication) ? { ...request, headers: withHoistedHeaders(request) } : request,
       payload: { incoming: exchange.body, mode, ...(chunkSigning !== undefined && { chunkSigning }) },
       principal,
+      byUrl: isPresigned(authentication),
+      ...(redirects !== undefined && { redirects }),
       nowMs,
       signal: exchange.signal,
     };

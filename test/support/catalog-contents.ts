@@ -7,6 +7,7 @@ import { type Blob, decodeBlob } from "../../src/catalog/records/blob.ts";
 import { decodeBucket } from "../../src/catalog/records/bucket.ts";
 import { type Dying, decodeDying } from "../../src/catalog/records/dying.ts";
 import { decodeManifestPage, decodePart, type Part } from "../../src/catalog/records/manifest.ts";
+import { decodePin } from "../../src/catalog/records/pin.ts";
 import { decodeUpload } from "../../src/catalog/records/upload.ts";
 import { decodeVersion, type Version } from "../../src/catalog/records/version.ts";
 import { type TupleElement, unpack } from "../../src/catalog/tuple.ts";
@@ -99,6 +100,9 @@ export async function readCatalog(kv: Kv): Promise<CatalogContents> {
         break;
       case "pending-delete":
         pendingDeletes.add(`${id(a)}/${copyKey(b)}`);
+        break;
+      case "pin":
+        decodePin(value);
         break;
       case "usage": {
         const [objects = 0, bytes = 0] = readCounters(value);

@@ -9,7 +9,7 @@ import { type Agent, request as httpRequest, type IncomingHttpHeaders } from "no
 import { connect, type Socket } from "node:net";
 import { S3Client, type S3ClientConfig } from "@aws-sdk/client-s3";
 import type { Logger } from "../../src/observability/logger.ts";
-import type { S3Settings } from "../../src/s3/call.ts";
+import type { ReadRedirects, S3Settings } from "../../src/s3/call.ts";
 import { rootCredentials } from "../../src/s3/credentials.ts";
 import type { RequestFacts } from "../../src/s3/request-log.ts";
 import { createS3Server, type S3Limits } from "../../src/s3/server.ts";
@@ -35,6 +35,7 @@ const LIMITS: S3Limits = {
 export interface FrontOptions {
   readonly settings?: Partial<S3Settings>;
   readonly limits?: Partial<S3Limits>;
+  readonly redirects?: ReadRedirects;
 }
 
 export interface SentRequest {
@@ -96,6 +97,7 @@ export async function openFront(options: FrontOptions = {}): Promise<Front> {
     objects: service,
     credentials: rootCredentials(KEYS.accessKeyId, KEYS.secretAccessKey, ROOT),
     settings,
+    ...(options.redirects !== undefined && { redirects: options.redirects }),
     limits: { ...LIMITS, ...options.limits },
     checksums: await loadChecksums(),
     clock: systemClock,

@@ -11,9 +11,14 @@ export interface Bucket {
   readonly owner: string;
   /** The location constraint that it was created with; empty for the default region. */
   readonly location: string;
+  /** Whether presigned reads of its objects may be sent on to a node that holds them. */
+  readonly readRedirect: boolean;
 }
 
-const BUCKET_FORMAT = 1;
+/** Flags stand at the end from format 2 on. */
+const BUCKET_FORMAT = 2;
+const FORMAT_WITH_FLAGS = 2;
+const FLAG_READ_REDIRECT = 1;
 
 export function encodeBucket(bucket: Bucket): Buffer {
   return encodeRecord(BUCKET_FORMAT, [
@@ -22,6 +27,7 @@ export function encodeBucket(bucket: Bucket): Buffer {
     bucket.createdAtMs,
     bucket.owner,
     bucket.location,
+    bucket.readRedirect ? FLAG_READ_REDIRECT : 0,
   ]);
 }
 
@@ -33,5 +39,11 @@ export function decodeBucket(value: Uint8Array): Bucket {
     createdAtMs: reader.int(),
     owner: reader.string(),
     location: reader.string(),
+    readRedirect: ((hasFlags(value) ? reader.int() : 0) & FLAG_READ_REDIRECT) !== 0,
   };
+}
+
+/** A record of format 1 reads as one with no flag set, and becomes one of this format when it is next written. */
+function hasFlags(value: Uint8Array): boolean {
+  return (value[0] ?? 0) >= FORMAT_WITH_FLAGS;
 }

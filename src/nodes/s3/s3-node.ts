@@ -51,6 +51,7 @@ import {
   type S3NodeLimits,
   type S3NodeOptions,
 } from "./s3-options.ts";
+import { servedAs } from "./served-as.ts";
 import { SigV4Signer } from "./sigv4-signer.ts";
 import { WriteProofFinder } from "./write-proofs.ts";
 
@@ -148,7 +149,8 @@ class S3Node implements StorageNode {
       const blobId = reply.header(BLOB_ID_HEADER);
       const length = Number.parseInt(reply.header("content-length") ?? "", 10);
       if (Number.isNaN(length)) throw new NodeError("refused", "the node does not tell the length of an object");
-      return { key, length, ...(blobId === undefined ? {} : { blobId }) };
+      const served = servedAs(reply);
+      return { key, length, ...(blobId === undefined ? {} : { blobId }), ...(served === undefined ? {} : { served }) };
     } catch (error) {
       if (!(await this.#isAbsent(error, object))) throw error;
       return undefined;

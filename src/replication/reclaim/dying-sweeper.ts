@@ -26,6 +26,7 @@ import type { Clock } from "../../shared/clock.ts";
 import type { Id } from "../../shared/ids.ts";
 import { forEachConcurrently } from "../worker.ts";
 import type { OpenReads } from "./open-reads.ts";
+import { endPins, isPinned } from "./pins.ts";
 
 /** Entries worked on at a time. */
 const CONCURRENCY = 8;
@@ -43,17 +44,22 @@ export interface SweeperDeps {
 export class DyingSweeper {
   readonly #deps: SweeperDeps;
   #marks: { readonly version: number; readonly atMs: number }[] = [];
+  /** By how much the wall clock was ahead of the monotonic one when this process began. */
+  readonly #wallAheadMs: number;
 
   constructor(deps: SweeperDeps) {
     this.#deps = deps;
+    this.#wallAheadMs = deps.clock.nowMs() - deps.clock.monotonicMs();
   }
 
   /** One run over everything whose time has come. */
   async run(signal: AbortSignal): Promise<void> {
     await this.#mark();
     const version = this.#ripeVersion();
-    if (version === undefined) return;
     const { catalog, clock, graceMs } = this.#deps;
+    // A wall clock that jumps ahead while the process runs ends no pin before its time.
+    await endPins(catalog, Math.min(clock.nowMs(), clock.monotonicMs() + this.#wallAheadMs), version);
+    if (version === undefined) return;
     const candidates = walk(catalog.kv, dyingBefore(clock.nowMs() - graceMs + 1));
     await forEachConcurrently(candidates, CONCURRENCY, signal, async (entry) => {
       // What the journal does not have may be undone by the loss of the catalog, and then lives again.
@@ -103,6 +109,8 @@ export class DyingSweeper {
 
   async #deleteCopies(entry: KvEntry, blobId: Id, copies: readonly Location[]): Promise<void> {
     const { catalog, members, clock } = this.#deps;
+    // No pin can come between this look and the deletions: pins are made of what is alive.
+    if (await isPinned(catalog.kv, blobId)) return;
     const atomic = catalog.begin().check(entry.key, entry.version).delete(entry.key);
     await Promise.all(
       copies.map(async ({ nodeUuid, key }) => {

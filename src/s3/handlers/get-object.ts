@@ -15,10 +15,13 @@ import { formatHttpDate } from "../http-dates.ts";
 import { overrideHeaders, readResponseOverrides, userMetadataHeaders } from "../metadata.ts";
 import { readPartNumber } from "../part-number.ts";
 import { parseRange } from "../ranges.ts";
+import { redirectRead } from "../read-redirect.ts";
 import { queryValue } from "../request.ts";
 
 export async function getObject(call: ObjectCall): Promise<Answer> {
   const overrides = readResponseOverrides(call.request.query, true);
+  const redirect = await redirectRead(call);
+  if (redirect !== undefined) return redirect;
   const got = await call.objects.getObject(getRequest(call), call.signal);
   return objectAnswer(call, got, overrides, got.body);
 }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { API_KEY_HEADER, API_PATHS } from "../../../src/admin/api-types.ts";
+import { DIRECT_PATHS } from "../../../src/admin/direct-types.ts";
 import { openApiDocument } from "../../../src/admin/openapi.ts";
 
 type Json = { readonly [name: string]: Json } | readonly Json[] | string | number | boolean | null;
@@ -33,7 +34,7 @@ function* named(name: string, value: Json = document): Generator<Json> {
   }
 }
 
-const METHODS = ["get", "post", "patch"];
+const METHODS = ["get", "post", "patch", "delete"];
 
 test("the description is of OpenAPI 3.1 and says what it must of itself", () => {
   assert.equal(at(document, "openapi"), "3.1.0");
@@ -59,6 +60,11 @@ test("every path that the server has is described, and no other", () => {
     API_PATHS.rebuild,
     API_PATHS.changes,
     `${API_PATHS.objects}/{bucket}/{key}`,
+    DIRECT_PATHS.presign,
+    DIRECT_PATHS.pins,
+    `${DIRECT_PATHS.pins}/{pin}`,
+    DIRECT_PATHS.buckets,
+    `${DIRECT_PATHS.buckets}/{name}`,
   ];
   assert.deepEqual(
     entries(at(document, "paths")).map(([path]) => path),

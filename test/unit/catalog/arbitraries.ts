@@ -6,6 +6,7 @@ import type { Bucket } from "../../../src/catalog/records/bucket.ts";
 import type { Cluster, Session } from "../../../src/catalog/records/cluster.ts";
 import type { Dying, PendingDelete } from "../../../src/catalog/records/dying.ts";
 import type { Extent, ManifestPage, Part } from "../../../src/catalog/records/manifest.ts";
+import type { Pin } from "../../../src/catalog/records/pin.ts";
 import type { Upload } from "../../../src/catalog/records/upload.ts";
 import {
   CHECKSUM_ALGORITHMS,
@@ -132,6 +133,15 @@ export const aBucket: fc.Arbitrary<Bucket> = fc.record({
   createdAtMs: aCount,
   owner: aText,
   location: aText,
+  readRedirect: fc.boolean(),
+});
+
+export const aPin: fc.Arbitrary<Pin> = fc.record({
+  createdAtMs: aCount,
+  bucket: aText,
+  key: aText,
+  location: aLocation,
+  ended: fc.boolean(),
 });
 
 export const aCluster: fc.Arbitrary<Cluster> = fc.record({ clusterId: anId, createdAtMs: aCount });

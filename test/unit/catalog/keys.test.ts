@@ -48,6 +48,7 @@ const KINDS: Readonly<Record<string, (from: Drawn) => { key: KvKey; ranges: read
     key: keys.pendingDeleteKey(a, copyKey),
     ranges: [keys.pendingDeletesRange(a)],
   }),
+  pin: ({ a, ms }) => ({ key: keys.pinKey(a, ms), ranges: [keys.pinsRange(), keys.pinsOfBlob(a)] }),
   cursor: ({ name }) => ({ key: keys.cursorKey(name), ranges: [keys.cursorsRange()] }),
   usage: ({ a, number }) => ({ key: keys.usageKey(a, number), ranges: [keys.usageRange(a)] }),
 };

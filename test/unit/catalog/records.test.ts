@@ -47,6 +47,7 @@ import {
   RUNS_PER_PAGE,
   runsOf,
 } from "../../../src/catalog/records/manifest.ts";
+import { decodePin, encodePin, type Pin } from "../../../src/catalog/records/pin.ts";
 import { decodeUpload, encodeUpload, type Upload } from "../../../src/catalog/records/upload.ts";
 import { decodeVersion, encodeVersion, type Version } from "../../../src/catalog/records/version.ts";
 import type { ConfiguredTopology } from "../../../src/cluster/configured-topology.ts";
@@ -80,6 +81,7 @@ import {
   anUpload,
   aPart,
   aPendingDelete,
+  aPin,
   aRepairEntry,
   aSession,
   aTopologyRecord,
@@ -91,7 +93,7 @@ interface Codec<T> {
   readonly encode: (record: T) => Buffer;
   readonly decode: (value: Uint8Array) => T;
   readonly arbitrary: fc.Arbitrary<T>;
-  /** Records and their bytes in format 1, as hex. */
+  /** Records and their bytes in the format that is written, as hex. */
   readonly golden: readonly (readonly [record: T, hex: string])[];
 }
 
@@ -249,8 +251,27 @@ const bucketCodec: Codec<Bucket> = {
   arbitrary: aBucket,
   golden: [
     [
-      { bucketId: ID_A, name: "photos", createdAtMs: MS, owner: "root", location: "eu-west-1" },
-      "0195c4100190f3a2b4c500112233445566778899a670686f746f73cb427a3185c507b000a4726f6f74a965752d776573742d31",
+      { bucketId: ID_A, name: "photos", createdAtMs: MS, owner: "root", location: "eu-west-1", readRedirect: true },
+      "0296c4100190f3a2b4c500112233445566778899a670686f746f73cb427a3185c507b000a4726f6f74a965752d776573742d3101",
+    ],
+  ],
+};
+
+const pinCodec: Codec<Pin> = {
+  name: "pin",
+  encode: encodePin,
+  decode: decodePin,
+  arbitrary: aPin,
+  golden: [
+    [
+      {
+        createdAtMs: MS,
+        bucket: "photos",
+        key: "a/ü",
+        location: { nodeUuid: ID_A, key: COPY_KEY },
+        ended: true,
+      },
+      "0195cb427a3185c507b000a670686f746f73a4612fc3bc92c4100190f3a2b4c500112233445566778899c4140000002a000102030405060708090a0b0c0d0e0fc3",
     ],
   ],
 };
@@ -458,7 +479,7 @@ const appliedFileCodec: Codec<ConfiguredTopology> = {
 };
 
 function testCodec<T>({ name, encode, decode, arbitrary, golden }: Codec<T>): void {
-  test(`a ${name} record of format 1 has the bytes that it always had`, () => {
+  test(`a ${name} record has the bytes that its format always had`, () => {
     for (const [record, hex] of golden) {
       assert.equal(encode(record).toString("hex"), hex);
       assert.deepEqual(plain(decode(Buffer.from(hex, "hex"))), plain(record));
@@ -475,7 +496,7 @@ function testCodec<T>({ name, encode, decode, arbitrary, golden }: Codec<T>): vo
         const value = encode(record);
         assert.throws(() => decode(value.subarray(0, cut % value.length)), RecordError);
         const higher = Buffer.from(value);
-        higher[0] = 2;
+        higher[0] = (value[0] ?? 0) + 1;
         assert.throws(() => decode(higher), RecordError);
       }),
     );
@@ -522,6 +543,7 @@ testCodec(partCodec);
 testCodec(manifestCodec);
 testCodec(uploadCodec);
 testCodec(bucketCodec);
+testCodec(pinCodec);
 testCodec(clusterCodec);
 testCodec(sessionCodec);
 testCodec(cursorCodec);
@@ -533,6 +555,19 @@ testCodec(repairCodec);
 testCodec(nodeCodec);
 testCodec(topologyCodec);
 testCodec(appliedFileCodec);
+
+test("a bucket of format 1, which had no flags, reads as one with none set", () => {
+  const golden =
+    "0195c4100190f3a2b4c500112233445566778899a670686f746f73cb427a3185c507b000a4726f6f74a965752d776573742d31";
+  assert.deepEqual(decodeBucket(Buffer.from(golden, "hex")), {
+    bucketId: ID_A,
+    name: "photos",
+    createdAtMs: MS,
+    owner: "root",
+    location: "eu-west-1",
+    readRedirect: false,
+  });
+});
 
 test("a record of more fields than the reader knows is read, one of fewer has nulls at its end", () => {
   const bucket = encodeRecord(1, [Buffer.from(ID_A, "hex"), "photos", MS, "root", "", "of a later version"]);
