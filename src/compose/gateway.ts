@@ -5,6 +5,7 @@ import type { Server } from "node:http";
 import { hostname } from "node:os";
 import { join, resolve } from "node:path";
 import { replication } from "../admin/cluster-views.ts";
+import { knownCapacities } from "../admin/node-figures.ts";
 import { createAdminServer } from "../admin/server.ts";
 import type { Config, ListenAddress, Secrets } from "../config/config.ts";
 import type { Principal } from "../objects/api.ts";
@@ -78,6 +79,7 @@ export async function startGateway(options: {
     ...storage.care,
     placeOf: nodePlaces(config.storage.nodes, storage.catalog.clusterId),
     usageOf: storage.usageOf,
+    figuresOf: storage.figuresOf,
   };
   metrics.watchNodes(() =>
     storage
@@ -90,6 +92,7 @@ export async function startGateway(options: {
         loadScore: member.loadScore(),
       })),
   );
+  metrics.watchCapacity(() => knownCapacities(storage, storage.members().all()));
   metrics.watchVolumes(() =>
     storage
       .members()
