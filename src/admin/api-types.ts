@@ -117,6 +117,19 @@ export const workerSchema = z
     used_bytes: bytes().nullable(),
     free_bytes: bytes().nullable(),
     load_score: z.number().min(0).max(1),
+    inflight: count().meta({ description: "requests under way: the larger of this gateway's and what the node tells" }),
+    waiting: count().meta({ description: "requests that wait for their turn, likewise" }),
+    capacity_source: z.enum(["statfs", "scraped"]).nullable().meta({
+      description: "a volume's file system, or the metrics of a server; null while the capacity is not known",
+    }),
+    io_utilization: z
+      .number()
+      .min(0)
+      .max(1)
+      .nullable()
+      .meta({ description: "share of the time in which the disk was busy lately; volumes on Linux only" }),
+    scraped_at: time().nullable().meta({ description: "when the metrics of its server were last read" }),
+    scrape_error: z.string().nullable().meta({ description: "why the last attempt to read them failed" }),
     live_bytes: bytes()
       .nullable()
       .meta({ description: "of copies that are kept, with what belongs to them; volumes only" }),

@@ -8,12 +8,13 @@ import type { Journal } from "../catalog/journal/journal.ts";
 import { copiesRange, dyingRange, partsOfRepairKey, repairRange } from "../catalog/keys.ts";
 import type { Kv, KvRange } from "../catalog/kv.ts";
 import type { Member, Members } from "../cluster/members.ts";
-import type { Capacity, CopyKey } from "../nodes/storage-node.ts";
+import type { CopyKey } from "../nodes/storage-node.ts";
 import type { VolumeUsage } from "../nodes/volume/compactor.ts";
 import type { OrphanCollector } from "../replication/reclaim/orphan-collector.ts";
 import type { Id } from "../shared/ids.ts";
 import type { ClusterStatus, Domains, Replication, Worker, Workers } from "./api-types.ts";
 import { summaryOf } from "./catalog-views.ts";
+import { capacityOf, type FiguresContext, figuresFields } from "./node-figures.ts";
 
 /** What the configuration says of a node that the topology does not keep. */
 export interface NodePlace {
@@ -24,7 +25,7 @@ export interface NodePlace {
   locate(key: CopyKey): { readonly container: string; readonly key: string };
 }
 
-export interface AdminContext {
+export interface AdminContext extends FiguresContext {
   readonly catalog: Catalog;
   readonly journal: Pick<Journal, "summary">;
   readonly members: () => Members;
@@ -39,7 +40,7 @@ const COUNT_MAX = 20_000;
 
 export async function clusterStatus(context: AdminContext): Promise<ClusterStatus> {
   const all = context.members().all();
-  const capacities = await Promise.all(all.map(capacityOf));
+  const capacities = await Promise.all(all.map((member) => capacityOf(context, member)));
   const known = capacities.filter((capacity) => capacity !== undefined);
   const total = sum(known.map((capacity) => capacity.totalBytes));
   const used = sum(known.map((capacity) => capacity.usedBytes));
@@ -86,7 +87,7 @@ export async function workers(context: AdminContext): Promise<Workers> {
 async function worker(context: AdminContext, member: Member): Promise<Worker> {
   const { spec } = member;
   const { kind, endpoint } = context.placeOf(spec.name);
-  const capacity = await capacityOf(member);
+  const capacity = await capacityOf(context, member);
   return {
     worker_id: spec.uuid,
     name: spec.name,
@@ -102,11 +103,11 @@ async function worker(context: AdminContext, member: Member): Promise<Worker> {
     host: spec.host,
     rack: spec.rack ?? null,
     physical_storage_id: spec.physicalStorageId,
-    disk_type: spec.diskType,
     total_bytes: capacity?.totalBytes ?? null,
     used_bytes: capacity?.usedBytes ?? null,
     free_bytes: capacity?.freeBytes ?? null,
     load_score: member.loadScore(),
+    ...figuresFields(context, member, capacity),
     ...volumeFields(context.usageOf(spec.uuid)),
   };
 }
@@ -137,7 +138,7 @@ export async function domains(context: AdminContext): Promise<Domains> {
     context
       .members()
       .all()
-      .map(async (member) => ({ member, capacity: await capacityOf(member) })),
+      .map(async (member) => ({ member, capacity: await capacityOf(context, member) })),
   );
   return {
     replication_factor: topology.replication.factor,
@@ -187,12 +188,6 @@ export async function replication(context: AdminContext): Promise<Replication> {
     dead_letters: 0,
     oldest_missing_since: oldestMs === undefined ? null : new Date(oldestMs).toISOString(),
   };
-}
-
-/** Never fails: a node that cannot tell now is one of unknown capacity. */
-async function capacityOf(member: Member): Promise<Capacity | undefined> {
-  if (member.state !== "online") return undefined;
-  return member.node.capacity().catch(() => undefined);
 }
 
 async function countEntries(kv: Kv, range: KvRange): Promise<number> {

@@ -54,7 +54,7 @@ export function formatNodes({ workers }: Workers): string {
     node.state,
     node.accepts_writes ? "yes" : "no",
     String(node.weight),
-    formatBytes(node.used_bytes),
+    formatUsed(node),
     formatBytes(node.total_bytes),
     formatDead(node),
     node.load_score.toFixed(2),
@@ -63,6 +63,12 @@ export function formatNodes({ workers }: Workers): string {
   ]);
   const head = ["NAME", "DOMAIN", "STATE", "WRITES", "WEIGHT", "USED", "TOTAL", "DEAD", "LOAD", "ENDPOINT", "REASON"];
   return formatTable(head, rows);
+}
+
+/** Used bytes, by whomever, and their share of the total. */
+function formatUsed({ total_bytes, used_bytes }: Worker): string {
+  if (total_bytes === null || used_bytes === null || total_bytes === 0) return formatBytes(used_bytes);
+  return `${formatBytes(used_bytes)} (${((100 * used_bytes) / total_bytes).toFixed(0)} %)`;
 }
 
 /** Bytes that compaction may give back, and how far it is with the volume that it is at. */

@@ -5,6 +5,7 @@ import type { Server } from "node:http";
 import { hostname } from "node:os";
 import { join, resolve } from "node:path";
 import { replication } from "../admin/cluster-views.ts";
+import { knownCapacities } from "../admin/node-figures.ts";
 import { createAdminServer } from "../admin/server.ts";
 import type { Config, ListenAddress, Secrets } from "../config/config.ts";
 import type { Principal } from "../objects/api.ts";
@@ -84,6 +85,7 @@ export async function startGateway(options: {
     clock,
     directReads: directReads({ config, secrets, storage, metrics, clock, random }),
     presign: createPresigner(config.server.s3, { ...keys.rootKey, region: config.server.s3.region }, () => state.s3Url),
+    figuresOf: storage.figuresOf,
   };
   metrics.watchNodes(() =>
     storage
@@ -96,6 +98,7 @@ export async function startGateway(options: {
         loadScore: member.loadScore(),
       })),
   );
+  metrics.watchCapacity(() => knownCapacities(storage, storage.members().all()));
   metrics.watchVolumes(() =>
     storage
       .members()

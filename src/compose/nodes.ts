@@ -7,34 +7,34 @@ import type { NodeHandle } from "../cluster/membership.ts";
 import type { CompactionConfig, Config, NodeConfig, Secrets } from "../config/config.ts";
 import { LazyNode } from "../nodes/lazy-node.ts";
 import { NodeKeys } from "../nodes/s3/node-keys.ts";
-import { openS3Node } from "../nodes/s3/s3-node.ts";
+import { openS3Node, type ScrapedNode } from "../nodes/s3/s3-node.ts";
 import { NodeError, type StorageNode } from "../nodes/storage-node.ts";
 import type { VolumeUsage } from "../nodes/volume/compactor.ts";
 import type { VolumeLimits } from "../nodes/volume/limits.ts";
+import { LocalDisk } from "../nodes/volume/local-disk.ts";
 import { openVolumeNode } from "../nodes/volume/open-volume-node.ts";
 import { readVolumeIdentity, requireVolumeIdentity } from "../nodes/volume/require-identity.ts";
 import { VolumeNode } from "../nodes/volume/volume-node.ts";
 import { wrapNode } from "../nodes/wrap.ts";
 import { nodeLimits, S3_INFLIGHT_MAX, VOLUME_INFLIGHT_MAX } from "../nodes/wrappers/limits.ts";
-import { usedShare } from "../nodes/wrappers/room-watch.ts";
 import type { Logger } from "../observability/logger.ts";
-import type { NodeMetrics } from "../observability/node-metrics.ts";
-import { loadScore } from "../placement/score.ts";
+import type { Metrics } from "../observability/metrics.ts";
 import type { Clock } from "../shared/clock.ts";
 import type { Id } from "../shared/ids.ts";
 import type { Random } from "../shared/random.ts";
+import { type HandleFigures, handleFigures, readVolumeFigures } from "./node-figures.ts";
 
 export interface NodeDeps {
   readonly clusterId: Id;
   readonly config: Pick<Config, "storage">;
   readonly secrets: Secrets;
-  readonly metrics: Pick<NodeMetrics, "node">;
+  readonly metrics: Pick<Metrics, "node" | "scrapeFailed">;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
 }
 
-export interface LoadedNodeHandle extends NodeHandle {
+export interface LoadedNodeHandle extends NodeHandle, HandleFigures {
   /** What a volume's disk is used for; undefined for other nodes, and before it is open. */
   usage(): VolumeUsage | undefined;
   /** Calls that the node works on, and calls that wait for their turn. */
@@ -46,11 +46,17 @@ export function openNodeHandle(deps: NodeDeps, config: NodeConfig, admitted: boo
   const { clock, random, metrics, logger } = deps;
   const { read, write, metrics: scraped } = deps.config.storage;
   let volume: VolumeNode | undefined;
-  const driver = new LazyNode(config.name, async () => {
+  let server: ScrapedNode | undefined;
+  const open = async (): Promise<StorageNode> => {
     const opened = await openDriver(deps, config, admitted);
     if (opened instanceof VolumeNode) volume = opened;
+    else server = opened;
+    // Not before the driver is in its place.
+    clock.startTimer(0, () => wrapped.figures.refresh());
     return opened;
-  });
+  };
+  const driver = new LazyNode(config.name, open, () => wrapped.figures.stop());
+  const disk = config.kind === "volume" ? new LocalDisk(config.path, clock) : undefined;
   const wrapped = wrapNode(driver, {
     clock,
     random,
@@ -61,22 +67,32 @@ export function openNodeHandle(deps: NodeDeps, config: NodeConfig, admitted: boo
     }),
     observer: metrics.node(config.name),
     capacityCacheMs: scraped.cacheMs,
+    figures: {
+      async read(node) {
+        if (disk !== undefined) return readVolumeFigures(node, disk);
+        // Past the wrappers: that metrics cannot be read says nothing of how the node stores and serves copies.
+        return server === undefined ? {} : server.scrape();
+      },
+      jitter: () => random.float(),
+      ready: () => (volume ?? server) !== undefined,
+    },
   });
   wrapped.onBreakerChange(({ state, cause }) => {
     if (state === "open") logger.warn({ node: config.name, err: cause }, "a node's circuit breaker opened");
     else logger.info({ node: config.name, state }, "a node's circuit breaker changed");
   });
+  const source = config.kind === "volume" ? "statfs" : "scraped";
+  const scrapeFailed = (): void => metrics.scrapeFailed(config.name);
+  const figures = handleFigures(wrapped, { name: config.name, source, logger, scrapeFailed });
+  wrapped.figures.keepFresh();
   return {
+    ...figures,
     node: wrapped.node,
     available: () => wrapped.available(),
     hasRoom: () => wrapped.hasRoom(),
     load: () => wrapped.load(),
     usage: () => volume?.usage(),
     onUnavailable: (listener) => wrapped.onUnavailable(() => listener()),
-    loadScore() {
-      const capacity = wrapped.lastCapacity();
-      return loadScore({ ...wrapped.load(), diskUsage: capacity && usedShare(capacity) });
-    },
   };
 }
 
@@ -115,7 +131,7 @@ function disposable(node: StorageNode): AsyncDisposable & { readonly node: Stora
 }
 
 /** @throws NodeError */
-async function openDriver(deps: NodeDeps, node: NodeConfig, admitted: boolean): Promise<StorageNode> {
+async function openDriver(deps: NodeDeps, node: NodeConfig, admitted: boolean): Promise<VolumeNode | ScrapedNode> {
   const { clusterId, clock, random, logger, secrets } = deps;
   if (node.kind === "volume") {
     const { name, path, indexPath } = node;
@@ -127,7 +143,8 @@ async function openDriver(deps: NodeDeps, node: NodeConfig, admitted: boolean): 
   }
   const keys = secrets.nodes.get(node.name);
   if (keys === undefined) throw new NodeError("invalid", "the node has no keys");
-  const { name, endpoint, bucket, region, caFile } = node;
+  const { name, endpoint, bucket, region, caFile, metricsPath: path } = node;
+  const token = keys.metricsToken;
   return openS3Node({
     name,
     endpoint,
@@ -136,6 +153,7 @@ async function openDriver(deps: NodeDeps, node: NodeConfig, admitted: boolean): 
     accessKey: keys.accessKey,
     secretKey: keys.secretKey.reveal(),
     ...(caFile === undefined ? {} : { ca: await readCa(caFile) }),
+    metrics: token === undefined ? { path } : { path, token },
     clusterId,
     clock,
     random,

@@ -14,6 +14,7 @@ import { Membership } from "../cluster/membership.ts";
 import type { NodeRecord } from "../cluster/topology-records.ts";
 import { applyConfiguration, loadTopology } from "../cluster/topology-store.ts";
 import type { CatalogConfig, Config, Secrets } from "../config/config.ts";
+import type { NodeFiguresView } from "../nodes/node-figures.ts";
 import type { VolumeUsage } from "../nodes/volume/compactor.ts";
 import type { ObjectService, Principal } from "../objects/api.ts";
 import { createObjectService } from "../objects/object-service.ts";
@@ -86,6 +87,8 @@ export interface Storage extends AsyncDisposable {
   readonly setNode: (name: string, settings: NodeSettings) => Promise<void>;
   /** What a volume's disk is used for; undefined for other nodes, and before it is open. */
   readonly usageOf: (nodeUuid: Id) => VolumeUsage | undefined;
+  /** How full and how busy a node is; undefined for one that is not configured. */
+  readonly figuresOf: (nodeUuid: Id) => NodeFiguresView | undefined;
 }
 
 export async function openStorage(deps: StorageDeps): Promise<Storage> {
@@ -296,6 +299,7 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
       await liveTopology.refresh();
     },
     usageOf: (uuid) => handles.get(uuid)?.usage(),
+    figuresOf: (uuid) => handles.get(uuid)?.figures(),
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
 }

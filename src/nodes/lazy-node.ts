@@ -21,14 +21,19 @@ import {
 export class LazyNode implements StorageNode {
   readonly name: string;
   readonly #open: () => Promise<StorageNode>;
+  readonly #closing: () => void;
   #node: StorageNode | undefined;
   #opening: Promise<StorageNode> | undefined;
   #closed = false;
 
-  /** @param open throws NodeError */
-  constructor(name: string, open: () => Promise<StorageNode>) {
+  /**
+   * @param open throws NodeError
+   * @param closing called first of all when the node is closed
+   */
+  constructor(name: string, open: () => Promise<StorageNode>, closing: () => void = () => {}) {
     this.name = name;
     this.#open = open;
+    this.#closing = closing;
   }
 
   async put(request: PutRequest): Promise<PutReceipt> {
@@ -73,6 +78,7 @@ export class LazyNode implements StorageNode {
 
   async close(): Promise<void> {
     this.#closed = true;
+    this.#closing();
     await this.#opening?.catch(() => undefined);
     await this.#node?.close();
   }

@@ -10,10 +10,12 @@
  */
 import type { Clock } from "../shared/clock.ts";
 import type { Random } from "../shared/random.ts";
+import type { NodeFigures } from "./node-figures.ts";
 import type { Capacity, StorageNode } from "./storage-node.ts";
 import { BreakerNode } from "./wrappers/breaker-node.ts";
 import { type BreakerChange, CircuitBreaker } from "./wrappers/circuit-breaker.ts";
 import { Deadlines } from "./wrappers/deadlines.ts";
+import { FiguresWatch } from "./wrappers/figures-watch.ts";
 import { LimitedNode } from "./wrappers/limited-node.ts";
 import { type NodeLimits, TICK_MS } from "./wrappers/limits.ts";
 import { MetricsNode, type NodeObserver } from "./wrappers/metrics-node.ts";
@@ -26,8 +28,20 @@ export interface WrapDeps {
   readonly random: Random;
   readonly limits: NodeLimits;
   readonly observer: NodeObserver;
-  /** How long an answer of `capacity` is good for. */
+  /** How long an answer of `capacity`, or of `figures.read`, is good for. */
   readonly capacityCacheMs: number;
+  /** What the node is asked for in place of its capacity alone. */
+  readonly figures?: FiguresSource;
+}
+
+/** Where the figures of a node come from. */
+export interface FiguresSource {
+  /** Has to settle in bounded time. @param node with its wrappers */
+  read(node: StorageNode): Promise<NodeFigures>;
+  /** From 0 to 1: by how much sooner than at the end of the cache period they are read again. */
+  jitter(): number;
+  /** Whether the node can be asked yet. */
+  ready(): boolean;
 }
 
 /** A node with what its wrappers know of it. */
@@ -45,10 +59,12 @@ export interface WrappedNode {
   load(): { readonly inflight: number; readonly waiting: number };
   /** What it last told of its capacity; `undefined` while unknown. Never waits. */
   lastCapacity(): Capacity | undefined;
+  /** What it tells of itself, read behind the callers' backs. */
+  readonly figures: FiguresWatch;
 }
 
 export function wrapNode(driver: StorageNode, deps: WrapDeps): WrappedNode {
-  const { clock, random, limits, observer, capacityCacheMs } = deps;
+  const { clock, random, limits, observer, capacityCacheMs: cacheMs, figures: source = CAPACITY } = deps;
   const deadlines = new Deadlines(clock, TICK_MS);
   const breaker = new CircuitBreaker(clock, limits.breaker);
   const available = (): boolean => breaker.state === "closed";
@@ -65,7 +81,14 @@ export function wrapNode(driver: StorageNode, deps: WrapDeps): WrappedNode {
   const timed = new TimeoutNode(retried, deadlines, limits.timeout);
   const node = new MetricsNode(timed, roomObserver, clock);
 
-  const room = new RoomWatch({ node, clock, capacityCacheMs, available });
+  const figures = new FiguresWatch({
+    read: () => source.read(node),
+    jitter: () => source.jitter(),
+    available: () => source.ready() && available(),
+    clock,
+    cacheMs,
+  });
+  const room = new RoomWatch({ figures, clock });
   return {
     node,
     available,
@@ -76,6 +99,16 @@ export function wrapNode(driver: StorageNode, deps: WrapDeps): WrappedNode {
       }),
     hasRoom: () => room.hasRoom(),
     load: () => limited.load(),
-    lastCapacity: () => room.lastCapacity(),
+    lastCapacity: () => figures.last().capacity,
+    figures,
   };
 }
+
+const CAPACITY: FiguresSource = {
+  async read(node) {
+    const capacity = await node.capacity();
+    return capacity === undefined ? {} : { capacity };
+  },
+  jitter: () => 0,
+  ready: () => true,
+};

@@ -3,6 +3,7 @@
  * bucket, a key or a user. docs/operations has the list for people.
  */
 import { collectDefaultMetrics, Gauge, Registry } from "prom-client";
+import { type CapacityMetrics, capacityMetrics } from "./capacity-metrics.ts";
 import { liveGauge, settle } from "./gauges.ts";
 import { type JournalMetrics, journalMetrics } from "./journal-metrics.ts";
 import { type NodeMetrics, nodeMetrics } from "./node-metrics.ts";
@@ -31,7 +32,7 @@ export type Backlog = Readonly<Partial<Record<BacklogKind, number>>>;
 export type BacklogKind = (typeof BACKLOG_KINDS)[number];
 export const BACKLOG_KINDS = ["missing", "handoff", "unverified", "corrupt", "dying", "orphan", "dead-letter"] as const;
 
-export interface Metrics extends NodeMetrics, ScrubMetrics, JournalMetrics, RedirectMetrics {
+export interface Metrics extends NodeMetrics, CapacityMetrics, ScrubMetrics, JournalMetrics, RedirectMetrics {
   requestStarted(): void;
   requestFinished(request: FinishedRequest): void;
   /** Counts an acknowledged or refused write by its class: `full`, `quorum`, `degraded`, `no`. */
@@ -68,6 +69,7 @@ export function createMetrics({ version, processMetrics }: MetricsOptions): Metr
     ...requestMetrics(registry),
     ...copyMetrics(registry),
     ...nodeMetrics(registry),
+    ...capacityMetrics(registry),
     ...scrubMetrics(registry),
     ...journalMetrics(registry),
     ...redirectMetrics(registry),

@@ -69,6 +69,7 @@ export function adminContext(gateway: InMemoryGateway): NodesContext & ScrubCont
     }),
     setNode: (name, settings) => setNode(gateway.process.catalog, name, settings),
     usageOf: () => undefined,
+    figuresOf: () => undefined,
     placeOf: (name) =>
       name.startsWith("d0")
         ? { kind: "volume", endpoint: `/disks/${name}`, locate: (key) => ({ container: `/disks/${name}`, key }) }

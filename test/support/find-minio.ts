@@ -50,6 +50,10 @@ export interface MinioServer {
 export interface MinioOptions {
   readonly count: number;
   readonly tls?: boolean;
+  /** Folders that are the drives of the one server that is wanted, in place of one of its own. */
+  readonly drives?: readonly string[];
+  /** Added to the servers' environment. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export interface MinioServers {
@@ -104,7 +108,8 @@ const WAYS: Readonly<Record<ServersHow, (options: MinioOptions) => Promise<Minio
   },
 };
 
-async function serversOfEnvironment({ count, tls }: MinioOptions): Promise<MinioServers | Skip> {
+async function serversOfEnvironment({ count, tls, drives, env }: MinioOptions): Promise<MinioServers | Skip> {
+  if (drives !== undefined || env !== undefined) return { skip: "servers from the environment are as they are" };
   const addresses = (process.env["BULKHEAD_TEST_MINIO_URL"] ?? "").split(",").filter((text) => text !== "");
   const urls = addresses.map((text) => new URL(text)).filter((url) => (url.protocol === "https:") === (tls ?? false));
   if (urls.length < count) {
@@ -129,12 +134,13 @@ async function serversOfEnvironment({ count, tls }: MinioOptions): Promise<Minio
 
 async function startHosts(
   how: ServersHow,
-  { count, tls = false }: MinioOptions,
+  options: MinioOptions,
   create: (options: MinioHostOptions) => Promise<MinioHost>,
 ): Promise<MinioServers | Skip> {
+  const { count, tls = false } = options;
   const noCertificates = tls ? missingForCertificates() : undefined;
   if (noCertificates !== undefined) return { skip: noCertificates };
-  const started = await Promise.allSettled((await freePorts(count)).map((port) => startHost(port, tls, create)));
+  const started = await Promise.allSettled((await freePorts(count)).map((port) => startHost(port, options, create)));
   const servers = started.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
   const failed = started.find((result) => result.status === "rejected");
   if (failed === undefined) return { servers, how };
@@ -144,7 +150,7 @@ async function startHosts(
 
 async function startHost(
   port: number,
-  tls: boolean,
+  { tls = false, drives, env = {} }: MinioOptions,
   create: (options: MinioHostOptions) => Promise<MinioHost>,
 ): Promise<MinioServer> {
   const folder = await mkdtemp(join(tmpdir(), "bulkhead-minio-"));
@@ -157,7 +163,8 @@ async function startHost(
   const removeFolder = (): Promise<void> => rm(folder, { recursive: true, force: true });
   let host: MinioHost;
   try {
-    host = await create({ port, dataDir, env: ENVIRONMENT, ...(tls ? { certificatesDir } : {}) });
+    const all = { ...ENVIRONMENT, ...env };
+    host = await create({ port, dataDir, drives, env: all, ...(tls ? { certificatesDir } : {}) });
   } catch (error) {
     await removeFolder();
     throw error;

@@ -24,9 +24,11 @@ export async function containersUnavailable(image: string): Promise<string | und
 export async function createMinioContainer(image: string, options: MinioHostOptions): Promise<MinioHost> {
   const { GenericContainer, getContainerRuntimeClient, Wait } = await load();
   const client = await getContainerRuntimeClient();
-  const { port, dataDir, certificatesDir, env } = options;
-  const binds = [{ source: dataDir, target: DATA }];
-  const command = ["server", "--address", `:${MINIO_PORT}`, DATA];
+  const { port, dataDir, drives, certificatesDir, env } = options;
+  const binds = drives?.map((source, index) => ({ source, target: `${DATA}${index}` })) ?? [
+    { source: dataDir, target: DATA },
+  ];
+  const command = ["server", "--address", `:${MINIO_PORT}`, ...binds.map(({ target }) => target)];
   if (certificatesDir !== undefined) {
     binds.push({ source: certificatesDir, target: CERTIFICATES });
     command.push("--certs-dir", CERTIFICATES);

@@ -12,6 +12,8 @@ export interface MinioHost {
 export interface MinioHostOptions {
   readonly port: number;
   readonly dataDir: string;
+  /** Folders that are its drives, in place of the one at `dataDir`. */
+  readonly drives?: readonly string[] | undefined;
   /** Folder with `public.crt` and `private.key`, for TLS. */
   readonly certificatesDir?: string;
   readonly env: Readonly<Record<string, string>>;

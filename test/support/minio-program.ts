@@ -29,8 +29,8 @@ process.on("exit", () => {
 });
 
 export function createMinioProgram(program: string, options: MinioHostOptions): MinioHost {
-  const { port, dataDir, certificatesDir, env } = options;
-  const args = ["server", "--address", `127.0.0.1:${port}`, dataDir];
+  const { port, dataDir, drives = [dataDir], certificatesDir, env } = options;
+  const args = ["server", "--address", `127.0.0.1:${port}`, ...drives];
   if (certificatesDir !== undefined) args.push("--certs-dir", certificatesDir);
   let child: ChildProcess | undefined;
   const signal = (name: NodeJS.Signals): void => {

@@ -16,6 +16,7 @@ import {
   checkReplaceable,
   IDENTITY_BYTES_MAX,
 } from "../call-checks.ts";
+import type { NodeFigures } from "../node-figures.ts";
 import { NodeLifetime } from "../node-lifetime.ts";
 import {
   type BlobHeader,
@@ -40,6 +41,7 @@ import { probeBucket } from "./bucket-probe.ts";
 import { findForeignObjects } from "./foreign-objects.ts";
 import { HttpTransport } from "./http-transport.ts";
 import { listedKey } from "./listed-keys.ts";
+import { scrapeMetrics } from "./metrics-scrape.ts";
 import { IDENTITY_KEY, NodeKeys } from "./node-keys.ts";
 import { S3Failure } from "./s3-failure.ts";
 import {
@@ -61,15 +63,21 @@ const PRECONDITION_FAILED = 412;
 /** Two conditional writes at a time. */
 const CONFLICT = 409;
 
+/** A node whose server serves metrics. */
+export interface ScrapedNode extends StorageNode {
+  /** One scrape, within some seconds. @throws NodeError, which says nothing of how the node stores and serves copies */
+  scrape(signal?: AbortSignal): Promise<NodeFigures>;
+}
+
 /**
  * Asks nothing of the endpoint yet.
  * @throws NodeError `invalid` for options that cannot work
  */
-export function openS3Node(options: S3NodeOptions): StorageNode {
+export function openS3Node(options: S3NodeOptions): ScrapedNode {
   return new S3Node(options);
 }
 
-class S3Node implements StorageNode {
+class S3Node implements ScrapedNode {
   readonly name: string;
   readonly #clusterId: Id;
   readonly #options: S3NodeOptions;
@@ -234,10 +242,26 @@ class S3Node implements StorageNode {
     return { blobs, lastKey };
   }
 
-  /** S3 does not tell. */
+  /**
+   * S3 does not tell; the server's metrics may, each call by one scrape. That they cannot be read is no failure of the
+   * node: it is then one that cannot tell.
+   */
   async capacity(signal?: AbortSignal): Promise<Capacity | undefined> {
     this.#lifetime.enter(signal);
-    return undefined;
+    if (this.#options.metrics === undefined) return undefined;
+    try {
+      return (await this.scrape(signal)).capacity;
+    } catch {
+      this.#lifetime.enter(signal);
+      return undefined;
+    }
+  }
+
+  async scrape(signal?: AbortSignal): Promise<NodeFigures> {
+    this.#lifetime.enter(signal);
+    const { metrics, clock } = this.#options;
+    if (metrics === undefined) throw new NodeError("invalid", "the node has no metrics path");
+    return scrapeMetrics({ ...metrics, transport: this.#transport, clock }, signal);
   }
 
   async foreign(signal?: AbortSignal): Promise<ForeignReport> {

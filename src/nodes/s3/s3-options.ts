@@ -1,6 +1,7 @@
 import type { Clock } from "../../shared/clock.ts";
 import type { Id } from "../../shared/ids.ts";
 import type { Random } from "../../shared/random.ts";
+import type { Secret } from "../../shared/secret.ts";
 import { BLOCK_BYTES, NodeError } from "../storage-node.ts";
 
 const KIB = 1024;
@@ -44,6 +45,14 @@ export const DEFAULT_S3_NODE_LIMITS: S3NodeLimits = {
   clockSkewMsMax: 5 * 60_000,
 };
 
+/** Where a server's metrics are and what opens them. */
+export interface MetricsPlace {
+  /** Begins with a slash. */
+  readonly path: string;
+  /** Bearer token; servers that are set to serve their metrics to anybody want none. */
+  readonly token?: Secret;
+}
+
 export interface S3NodeOptions {
   /** The configured name, for logs and metrics. */
   readonly name: string;
@@ -55,6 +64,8 @@ export interface S3NodeOptions {
   readonly secretKey: string;
   /** PEM of the certificate authorities to trust, in place of the system's. */
   readonly ca?: string;
+  /** Where its server serves metrics; without it the node cannot tell its capacity. */
+  readonly metrics?: MetricsPlace;
   readonly clusterId: Id;
   readonly clock: Clock;
   readonly random: Random;

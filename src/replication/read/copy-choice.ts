@@ -1,7 +1,7 @@
 import { type Blob, isReadable, type Location, type Slot } from "../../catalog/records/blob.ts";
 import type { Members } from "../../cluster/members.ts";
 import type { NodeError, StorageNode } from "../../nodes/storage-node.ts";
-import { pickReader } from "../../placement/score.ts";
+import { pickReader, readPriority } from "../../placement/score.ts";
 import type { Id } from "../../shared/ids.ts";
 import type { Random } from "../../shared/random.ts";
 
@@ -123,7 +123,7 @@ export class CopyChoice {
       if (location === undefined || this.#inUse.has(number) || this.#rankOf(slot, number, block) !== rank) return;
       const member = members.get(location.nodeUuid);
       if (member === undefined || !members.servesReads(location.nodeUuid)) return;
-      const priority = members.topology.domains.findIndex((domain) => domain.name === member.spec.domain);
+      const priority = readPriority(members.topology, member.spec);
       candidates.push({ copy: { slot: number, location, node: member.node }, score: member.loadScore(), priority });
     });
     return candidates;

@@ -44,6 +44,12 @@ const NODE: Workers["workers"][number] = {
   used_bytes: null,
   free_bytes: null,
   load_score: 0.25,
+  inflight: 0,
+  waiting: 0,
+  capacity_source: null,
+  io_utilization: null,
+  scraped_at: null,
+  scrape_error: null,
   live_bytes: null,
   dead_bytes: null,
   compaction: null,
@@ -54,6 +60,10 @@ const COMPACTING: Worker = {
   name: "node-v",
   kind: "volume",
   endpoint: "/disks/v",
+  total_bytes: 4096,
+  used_bytes: 1536,
+  free_bytes: 2560,
+  load_score: 0.5,
   live_bytes: 1024,
   dead_bytes: 3 * 1024,
   compaction: {
@@ -369,10 +379,10 @@ describe("what is printed", () => {
   test("nodes and domains are tables without colours", async () => {
     const nodes = await run("nodes");
     assert.deepEqual(nodes.stdout.split("\n").slice(0, 4), [
-      "NAME    DOMAIN             STATE    WRITES  WEIGHT  USED  TOTAL  DEAD            LOAD  ENDPOINT              REASON",
-      "node-a  a                  online   yes     100     -     -      -               0.25  http://10.0.0.1:9000",
-      "node-s  a (home: standby)  offline  yes     100     -     -      -               0.25  http://10.0.0.1:9000  no connection",
-      "node-v  a                  online   yes     100     -     -      3.0 KiB (40 %)  0.25  /disks/v",
+      "NAME    DOMAIN             STATE    WRITES  WEIGHT  USED            TOTAL    DEAD            LOAD  ENDPOINT              REASON",
+      "node-a  a                  online   yes     100     -               -        -               0.25  http://10.0.0.1:9000",
+      "node-s  a (home: standby)  offline  yes     100     -               -        -               0.25  http://10.0.0.1:9000  no connection",
+      "node-v  a                  online   yes     100     1.5 KiB (38 %)  4.0 KiB  3.0 KiB (40 %)  0.50  /disks/v",
     ]);
     const domains = await run("domains");
     assert.deepEqual(domains.stdout.split("\n").slice(0, 3), [
