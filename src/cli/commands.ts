@@ -20,6 +20,8 @@ export interface Output {
   readonly text: string;
   /** The command did what it was to, and what it found is not as it should be. */
   readonly failed?: boolean;
+  /** The command has printed it already, bit by bit. */
+  readonly printed?: boolean;
 }
 
 export async function showStatus(admin: AdminClient): Promise<Output> {

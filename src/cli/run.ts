@@ -6,6 +6,7 @@ import { acceptRebuild, makeSnapshot, showCatalog, verifyCatalog } from "./catal
 import { locateObject, type Output, showDomains, showNodes, showStatus } from "./commands.ts";
 import { CliError, EXIT, type ExitCode } from "./errors.ts";
 import { type NodeOptions, setNode } from "./node-command.ts";
+import { type ProveOptions, prove, withProveOptions } from "./prove/prove-command.ts";
 import { showScrub } from "./scrub-command.ts";
 import { formatJson } from "./text.ts";
 
@@ -115,8 +116,8 @@ function buildProgram(dependencies: CliDependencies, finish: (code: ExitCode) =>
         // A command above takes what it knows itself, wherever it stands.
         const options = command.optsWithGlobals<AdminOptions>();
         const admin = new AdminClient(findAdmin(options, dependencies));
-        const { json, text, failed = false } = await show(admin, command.args);
-        dependencies.stdout(options.json === true ? formatJson(json) : text);
+        const { json, text, failed = false, printed = false } = await show(admin, command.args);
+        if (!printed) dependencies.stdout(options.json === true ? formatJson(json) : text);
         if (failed) finish(EXIT.failed);
       });
   asking(program.command("status").description("how the cluster is"), showStatus);
@@ -151,6 +152,14 @@ function buildProgram(dependencies: CliDependencies, finish: (code: ExitCode) =>
   asking(
     objects.command("locate <bucket> <key>").description("where the copies of an object are"),
     (admin, [bucket = "", key = ""]) => locateObject(admin, bucket, key),
+  );
+  const proving = withProveOptions(program.command("prove [target]"));
+  asking(proving, (admin, [target]) =>
+    prove(admin, target, {
+      options: proving.opts<ProveOptions>(),
+      clock: dependencies.clock,
+      print: dependencies.stdout,
+    }),
   );
   return program;
 }

@@ -15,6 +15,7 @@ import {
   NODES_MAX,
   type SeriesSlot,
 } from "./series.ts";
+import { type VerifiedAgeMetrics, verifiedAgeMetrics } from "./verified-age-metrics.ts";
 
 export interface FinishedRequest {
   /** Name of the S3 operation, or `Unknown`. */
@@ -30,7 +31,7 @@ export type Backlog = Readonly<Partial<Record<BacklogKind, number>>>;
 export type BacklogKind = (typeof BACKLOG_KINDS)[number];
 export const BACKLOG_KINDS = ["missing", "handoff", "unverified", "corrupt", "dying", "orphan", "dead-letter"] as const;
 
-export interface Metrics extends NodeMetrics, ScrubMetrics, JournalMetrics {
+export interface Metrics extends NodeMetrics, ScrubMetrics, JournalMetrics, VerifiedAgeMetrics {
   requestStarted(): void;
   requestFinished(request: FinishedRequest): void;
   /** Counts an acknowledged or refused write by its class: `full`, `quorum`, `degraded`, `no`. */
@@ -69,6 +70,7 @@ export function createMetrics({ version, processMetrics }: MetricsOptions): Metr
     ...nodeMetrics(registry),
     ...scrubMetrics(registry),
     ...journalMetrics(registry),
+    ...verifiedAgeMetrics(registry),
     async render() {
       return { contentType: registry.contentType, body: await registry.metrics() };
     },

@@ -50,8 +50,8 @@ export interface RepairDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
-  /** Told of each slot that was made good, by the state that it was in. */
-  readonly onRestored: (cause: SlotState, bytes: number) => void;
+  /** Told of each slot that was made good, by the state that it was in and when it came to that (wall clock). */
+  readonly onRestored: (cause: SlotState, bytes: number, sinceMs: number) => void;
 }
 
 export interface RepairCounts {
@@ -85,11 +85,11 @@ export class Repairer {
     const despiteBackOff = this.#nodeCameBack;
     this.#nodeCameBack = false;
     await forEachConcurrently(walk(catalog.kv, repairRange()), CONCURRENCY, signal, async (entry) => {
-      const { home, notBeforeMs, attempts } = decodeRepairEntry(entry.value);
+      const { home, sinceMs, notBeforeMs, attempts } = decodeRepairEntry(entry.value);
       const failedBefore = attempts > 0;
       if (notBeforeMs > clock.nowMs() && !(failedBefore && despiteBackOff)) return;
       const { blobId, slot } = partsOfRepairKey(entry.key);
-      await this.#repair({ blobId, slot, home, attempts }, signal);
+      await this.#repair({ blobId, slot, home, sinceMs, attempts }, signal);
     });
   }
 
@@ -112,7 +112,7 @@ export class Repairer {
   }
 
   async #repair(
-    target: { blobId: Id; slot: number; home: BlobHome; attempts: number },
+    target: { blobId: Id; slot: number; home: BlobHome; sinceMs: number; attempts: number },
     signal: AbortSignal,
   ): Promise<void> {
     const { catalog, logger } = this.#deps;
@@ -129,7 +129,7 @@ export class Repairer {
           : await this.#replace(located, slot, signal);
       if (done) {
         this.#repaired++;
-        this.#deps.onRestored(current.state, located.blob.length);
+        this.#deps.onRestored(current.state, located.blob.length, target.sinceMs);
       }
     } catch (error) {
       if (signal.aborted) return;

@@ -58,6 +58,8 @@ test("every path that the server has is described, and no other", () => {
     API_PATHS.verify,
     API_PATHS.rebuild,
     API_PATHS.changes,
+    API_PATHS.prove,
+    API_PATHS.durability,
     `${API_PATHS.objects}/{bucket}/{key}`,
   ];
   assert.deepEqual(
