@@ -41,13 +41,13 @@ export async function prove(
   const nowMs = clock.nowMs();
   const { json = false, summary: short = false } = options;
   const tally = new ProveTally({ nowMs, failUnder: copiesOf(options.failUnder) });
+  let shown = 0;
   const show = (proof: ObjectProof): void => {
     if (short && (json || !tally.fails(proof) || tally.failing >= FAILING_SHOWN_MAX)) return;
     if (json) print(`${JSON.stringify({ kind: "object", ...proof })}\n`);
-    else print(formatProof(proof, nowMs));
+    else print(`${shown++ === 0 ? PROOF_HEAD : ""}${formatProof(proof, nowMs)}`);
   };
-  if (!json) print(PROOF_HEAD);
-  let factor = 0;
+  let factor: number | undefined;
   for await (const page of pages(admin, target)) {
     factor = page.factor;
     for (const proof of page.objects) {
@@ -56,11 +56,11 @@ export async function prove(
     }
   }
   const durability = await admin.get(PROVE_PATHS.durability, durabilitySchema);
-  const summary = tally.summary(factor, durability);
+  const summary = tally.summary(factor ?? 0, durability);
   if (json) print(`${JSON.stringify(summary)}\n`);
   else {
     const more = short ? tally.failing - FAILING_SHOWN_MAX : 0;
-    print(`${more > 0 ? `and ${more} more\n` : ""}\n${formatSummary(summary, nowMs)}`);
+    print(`${more > 0 ? `and ${more} more\n` : ""}${shown > 0 ? "\n" : ""}${formatSummary(summary, nowMs)}`);
   }
   return { json: summary, text: "", printed: true, failed: tally.failing > 0 };
 }

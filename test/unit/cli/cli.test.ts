@@ -6,6 +6,7 @@ import { after, before, describe, test } from "node:test";
 import type { ClusterStatus, Domains, ObjectLocation, Scrubs, Worker, Workers } from "../../../src/admin/api-types.ts";
 import type { JournalAnswer, VerificationAnswer } from "../../../src/admin/catalog-types.ts";
 import { type ConfigReport, runCli } from "../../../src/cli/run.ts";
+import type { Terminal } from "../../../src/cli/status/terminal.ts";
 import { type Clock, systemClock } from "../../../src/shared/clock.ts";
 
 const KEY = "the-admin-key";
@@ -301,6 +302,15 @@ const quickClock: Clock = {
   startTimer: (_delayMs, fire) => systemClock.startTimer(0, fire),
 };
 
+/** Output goes to a file. */
+const noTerminal: Terminal = {
+  interactive: false,
+  colors: false,
+  size: () => undefined,
+  onResize: () => () => {},
+  untilInterrupted: () => Object.assign(new AbortController().signal, { [Symbol.dispose]() {} }),
+};
+
 interface World {
   readonly env?: Readonly<Record<string, string>>;
   readonly report?: ConfigReport;
@@ -342,6 +352,7 @@ async function run(line: string | readonly string[], world: World = {}): Promise
       return report;
     },
     clock: quickClock,
+    terminal: noTerminal,
     readFile: (path) => files[path] ?? assert.fail(`there is no ${path}`),
   });
   return { code, ...printed, served, rebuilt, checked };
