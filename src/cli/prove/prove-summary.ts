@@ -20,7 +20,7 @@ export interface ProveSummary {
   readonly unreachable: number;
   readonly states: CopyStates;
   readonly oldest_verified_at: string | null;
-  /** To within 5 %. */
+  /** At most 5 % too high. */
   readonly median_verified_age_seconds: number | null;
   /** Objects with bytes of which it is not on record when all their good copies were verified. */
   readonly verification_unknown: number;
@@ -77,7 +77,7 @@ export class ProveTally {
   #addAge(verifiedAt: string): void {
     if (this.#oldest === null || verifiedAt < this.#oldest) this.#oldest = verifiedAt;
     const seconds = Math.max(1, (this.#nowMs - Date.parse(verifiedAt)) / 1000);
-    countUp(this.#ages, Math.round(Math.log(seconds) / Math.log(AGE_STEP)));
+    countUp(this.#ages, Math.ceil(Math.log(seconds) / Math.log(AGE_STEP)));
     this.#known++;
   }
 
@@ -107,9 +107,13 @@ export class ProveTally {
     let count = 0;
     for (const [step, each] of [...this.#ages].sort(([a], [b]) => a - b)) {
       count += each;
-      if (count * 2 >= this.#known) return Math.round(AGE_STEP ** step);
+      if (count * 2 >= this.#known) return Math.min(Math.round(AGE_STEP ** step), this.#oldestSeconds());
     }
     return null;
+  }
+
+  #oldestSeconds(): number {
+    return this.#oldest === null ? 0 : Math.max(0, Math.round((this.#nowMs - Date.parse(this.#oldest)) / 1000));
   }
 }
 

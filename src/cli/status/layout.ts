@@ -68,7 +68,8 @@ export function columns(rows: readonly (readonly Cell[])[], screen: Screen): str
 export function bar(share: number | undefined, width: number): string {
   if (share === undefined || !Number.isFinite(share)) return "";
   const bounded = Math.min(1, Math.max(0, share));
-  const filled = Math.round(bounded * width);
+  // Not rounded up: it is full only when all of it is done.
+  const filled = Math.floor(bounded * width);
   return `[${"#".repeat(filled)}${"-".repeat(width - filled)}] ${String(Math.floor(bounded * 100)).padStart(3)} %`;
 }
 

@@ -61,7 +61,7 @@ function draw(seen: Seen, { clock, terminal, print, intervalMs }: WatchOptions):
   const size = terminal.interactive ? terminal.size() : undefined;
   const nowMs = clock.nowMs();
   const frame: Frame = { nowMs, colors: terminal.colors, width: size?.columns, height: undefined };
-  const head = [heading(seen, frame, intervalMs), ...(size === undefined ? [] : [""])];
+  const head = heading(seen, frame, intervalMs);
   const height = size === undefined ? undefined : Math.max(1, size.rows - head.length);
   const lines = [...head, ...(seen.view === undefined ? [] : renderStatus(seen.view, { ...frame, height }))];
   if (!terminal.interactive) return print(`${lines.join("\n")}\n\n`);
@@ -70,13 +70,13 @@ function draw(seen: Seen, { clock, terminal, print, intervalMs }: WatchOptions):
   print(`${HOME}${shown.map((line) => `${line}${CLEAR_LINE_END}`).join("\r\n")}${CLEAR_BELOW}`);
 }
 
-function heading({ problem, seenAtMs }: Seen, frame: Frame, intervalMs: number): string {
+/** Two lines: the second is empty unless something is the matter. */
+function heading({ problem, seenAtMs }: Seen, frame: Frame, intervalMs: number): string[] {
   const time = `${new Date(frame.nowMs).toISOString().slice(0, 19).replace("T", " ")} UTC`;
-  if (problem === undefined) {
-    return textLine([{ text: `bulkhead status  ${time}  every ${intervalMs / 1000} s`, style: "dim" }], frame);
-  }
-  const age = seenAtMs === undefined ? "" : ` What follows is ${formatSpan((frame.nowMs - seenAtMs) / 1000)} old.`;
-  return textLine([{ text: `${time}  ${problem}.${age}`, style: "bad" }], frame);
+  const title = `bulkhead status  ${time}  every ${intervalMs / 1000} s`;
+  if (problem === undefined) return [textLine([{ text: title, style: "dim" }], frame), ""];
+  const age = seenAtMs === undefined ? "nothing seen yet" : `seen ${formatSpan((frame.nowMs - seenAtMs) / 1000)} ago`;
+  return [`${title}  ${age}`, problem].map((text) => textLine([{ text, style: "bad" }], frame));
 }
 
 /** Until the time is over or the user has seen enough; draws again when the terminal has another size. */

@@ -44,11 +44,11 @@ export class RestoreTimes {
 
   /**
    * A slot was made good.
-   * @param cause the state that it was in; only those in which a copy was lost are measured
-   * @param sinceMs when it came to that state, on the wall clock
+   * @param cause the state that it was in; a hand-off copy that was moved home had not been lost
+   * @param sinceMs when it came to that state, on the wall clock; absent where no copy was made
    */
-  restored(cause: SlotState, sinceMs: number): void {
-    if (cause !== "missing" && cause !== "corrupt") return;
+  restored(cause: SlotState, sinceMs: number | undefined): void {
+    if (sinceMs === undefined || cause === "handoff") return;
     const timeMs = Math.max(TIME_MS_MIN, this.#clock.nowMs() - sinceMs);
     const { count, meanMs } = this.#mean ?? { count: 0, meanMs: 0 };
     const weight = 1 / Math.min(count + 1, WEIGHT_COUNT);

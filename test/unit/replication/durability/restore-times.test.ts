@@ -12,7 +12,7 @@ import { Repairer } from "../../../../src/replication/repair/repairer.ts";
 import { patternBytes } from "../../../support/blobs.ts";
 import type { InMemoryGateway } from "../../../support/in-memory-gateway.ts";
 import { openBox } from "../../../support/open-box.ts";
-import { changeSlot } from "../../../support/slots.ts";
+import { changeSlot, copyIn } from "../../../support/slots.ts";
 
 const MINUTE_MS = 60_000;
 
@@ -34,8 +34,10 @@ test("the mean is of lost copies alone, from when their loss was on record", asy
   times.restored("missing", nowMs - MINUTE_MS);
   times.restored("corrupt", nowMs - 3 * MINUTE_MS);
   times.restored("handoff", 0);
-  times.restored("unverified", 0);
+  times.restored("unverified", undefined);
   assert.deepEqual(times.mean, { count: 2, meanMs: 2 * MINUTE_MS });
+  times.restored("unverified", nowMs - 2 * MINUTE_MS);
+  assert.deepEqual(times.mean, { count: 3, meanMs: 2 * MINUTE_MS });
   // A clock that was set back.
   times.restored("missing", nowMs + MINUTE_MS);
   assert.ok((times.mean?.meanMs ?? 0) > 0);
@@ -66,14 +68,10 @@ test("what was measured outlives a restart, and joins what is measured before it
   assert.deepEqual(third.mean, { count: 2, meanMs: 2 * MINUTE_MS });
 });
 
-test("repair tells how long a copy had been missing when it stood again", async () => {
-  const { gateway, client } = await openBox();
-  await client.put("box/a", patternBytes(1_000, 1));
-  await changeSlot(gateway, "a", 1, ({ domain }) => ({ state: "missing", domain }));
-  gateway.clock.advance(5 * MINUTE_MS);
+/** What repair tells of each slot that it makes good. */
+async function repairWith(gateway: InMemoryGateway, times: RestoreTimes): Promise<void> {
   const { catalog, ledger, discarder, members } = gateway.process;
   const { clock, random } = gateway;
-  const times = timesOf(gateway);
   const membersNow = (): typeof members => members;
   const limits = { hedgeDelayMs: 250, stallTimeoutMs: 10_000 };
   const repairer = new Repairer({
@@ -88,7 +86,36 @@ test("repair tells how long a copy had been missing when it stood again", async 
     onRestored: (cause, _bytes, sinceMs) => times.restored(cause, sinceMs),
   });
   await repairer.run(new AbortController().signal);
+}
+
+test("repair tells how long a copy had been missing when it stood again", async () => {
+  const { gateway, client } = await openBox();
+  await client.put("box/a", patternBytes(1_000, 1));
+  await changeSlot(gateway, "a", 1, ({ domain }) => ({ state: "missing", domain }));
+  gateway.clock.advance(5 * MINUTE_MS);
+  const times = timesOf(gateway);
+  await repairWith(gateway, times);
   assert.deepEqual(times.mean, { count: 1, meanMs: 5 * MINUTE_MS });
+});
+
+test("a doubtful copy that was only checked is no restored one, but one whose node is gone is", async () => {
+  const { gateway, client } = await openBox({ nodesPerDomain: 2 });
+  await client.put("box/a", patternBytes(1_000, 1));
+  const doubt = (): Promise<void> =>
+    changeSlot(gateway, "a", 1, ({ domain, location }) => ({
+      state: "unverified",
+      domain,
+      ...(location === undefined ? {} : { location }),
+    }));
+  await doubt();
+  const times = timesOf(gateway);
+  await repairWith(gateway, times);
+  assert.equal(times.mean, undefined);
+  await doubt();
+  gateway.members.setState((await copyIn(gateway, "a", 1)).node.uuid, "replaced");
+  gateway.clock.advance(MINUTE_MS);
+  await repairWith(gateway, times);
+  assert.deepEqual(times.mean, { count: 1, meanMs: MINUTE_MS });
 });
 
 test("the record is byte for byte as docs/formats.md says, and this store's own", () => {
