@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { EXIT, type ExitCode } from "./cli/errors.ts";
 import { type CliDependencies, type ConfigReport, type RebuildOptions, runCli } from "./cli/run.ts";
+import type { Terminal } from "./cli/status/terminal.ts";
 import type { Gateway } from "./compose/gateway.ts";
 import { localGateway, readConfig } from "./config/inspect-config.ts";
 import { formatProblem } from "./config/problems.ts";
@@ -25,6 +26,7 @@ const dependencies: CliDependencies = {
   rebuildCatalog,
   checkConfig,
   clock: systemClock,
+  terminal: terminalOf(process.stdout),
   readFile: (path) => readFileSync(path, "utf8").trimEnd(),
 };
 
@@ -74,6 +76,28 @@ async function rebuildCatalog(configFile: string | undefined, options: RebuildOp
   const { runRebuild } = await import("./compose/run-rebuild.ts");
   using _running = keepAlive();
   return (await runRebuild({ ...loaded, ...options, version }, process)) ? EXIT.ok : EXIT.failed;
+}
+
+function terminalOf(stream: NodeJS.WriteStream): Terminal {
+  return {
+    interactive: stream.isTTY,
+    // Knows NO_COLOR, FORCE_COLOR and what the terminal calls itself.
+    colors: stream.isTTY && stream.hasColors(),
+    size: () => (stream.isTTY && stream.columns > 0 ? { columns: stream.columns, rows: stream.rows } : undefined),
+    onResize(changed) {
+      stream.on("resize", changed);
+      return () => void stream.off("resize", changed);
+    },
+    untilInterrupted() {
+      const controller = new AbortController();
+      const abort = (): void => controller.abort();
+      const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+      for (const signal of signals) process.on(signal, abort);
+      return Object.assign(controller.signal, {
+        [Symbol.dispose]: () => signals.forEach((signal) => process.off(signal, abort)),
+      });
+    },
+  };
 }
 
 /** Resolves at the first signal; a second one ends the process as it would any other. */

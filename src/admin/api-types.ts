@@ -6,6 +6,7 @@ import * as z from "zod";
 import type { NodeState } from "../cluster/members.ts";
 import type { DiskType } from "../placement/topology.ts";
 import { journalSummarySchema } from "./catalog-types.ts";
+import { PROVE_PATHS } from "./prove/prove-types.ts";
 
 /** Paths under the admin port; all of them want `X-API-Key`. */
 export const API_PATHS = {
@@ -23,6 +24,7 @@ export const API_PATHS = {
   changes: "/api/v1/catalog/changes",
   /** Followed by `/{bucket}/{key}`, both percent-encoded; slashes of the key may stand as they are. */
   objects: "/api/v1/objects",
+  ...PROVE_PATHS,
 } as const;
 
 export const API_KEY_HEADER = "x-api-key";

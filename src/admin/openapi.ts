@@ -15,6 +15,7 @@ import {
 } from "./api-types.ts";
 import { changesSchema, journalSchema, rebuildSchema, snapshotSchema, verificationSchema } from "./catalog-types.ts";
 import { directPaths } from "./direct-openapi.ts";
+import { durabilitySchema, PROVE_PARAMETERS, provePageSchema } from "./prove/prove-types.ts";
 
 /** The admin port's OpenAPI 3.1 description. */
 export function openApiDocument(version: string): ReturnType<typeof createDocument> {
@@ -82,6 +83,17 @@ export function openApiDocument(version: string): ReturnType<typeof createDocume
           { name: "limit", in: "query", required: false, schema: { type: "integer", minimum: 1, maximum: 1_000 } },
         ],
       },
+      [API_PATHS.prove]: {
+        ...guarded("What is on record of the copies of every object, a page at a time", provePageSchema, {
+          400: problem,
+          503: problem,
+        }),
+        parameters: [...PROVE_PARAMETERS],
+      },
+      [API_PATHS.durability]: guarded(
+        "How durable an object is by estimate, and when copies were verified",
+        durabilitySchema,
+      ),
       [`${API_PATHS.objects}/{bucket}/{key}`]: {
         ...guarded("Where the copies of an object are", objectLocationSchema),
         parameters: [

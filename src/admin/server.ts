@@ -26,10 +26,11 @@ import { locateObject } from "./locate-object.ts";
 import { changeNode, type NodesContext } from "./nodes-view.ts";
 import { openApiDocument } from "./openapi.ts";
 import { ApiError, sendProblem } from "./problem.ts";
+import { type ProveContext, proveRoutes } from "./prove/prove-routes.ts";
 import { readiness } from "./readiness.ts";
 import { requestScrub, type ScrubContext, scrubs } from "./scrub-view.ts";
 
-export interface AdminServerOptions extends NodesContext, ScrubContext, CatalogContext, DirectContext {
+export interface AdminServerOptions extends NodesContext, ScrubContext, CatalogContext, DirectContext, ProveContext {
   readonly catalog: AdminContext["catalog"];
   readonly journal: CatalogContext["journal"];
   readonly apiKey: Secret;
@@ -117,6 +118,7 @@ export function createAdminServer(options: AdminServerOptions): Server {
     response.json(await changes(options, request.query));
   });
   addDirectRoutes(app, options);
+  proveRoutes(app, options);
   // By hand: a route would decode and split the key.
   app.use(API_PATHS.objects, async (request, response) => {
     if (request.method !== "GET") throw new ApiError(405, "Method Not Allowed", "only GET is supported here");

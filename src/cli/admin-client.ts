@@ -32,6 +32,12 @@ export class AdminClient {
     return this.#ask(path, schema, {});
   }
 
+  /** What a gateway of another version may not have: `undefined` where it is not there, or is told in another form. */
+  async find<T>(path: string, schema: z.ZodType<T>): Promise<T | undefined> {
+    const { status, body } = await this.#request(path, {});
+    return status === 200 ? schema.safeParse(body).data : undefined;
+  }
+
   /** Sends a request that has something begin. @throws CliError */
   post<T>(path: string, schema: z.ZodType<T>, body: object): Promise<T> {
     return this.#ask(path, schema, { method: "POST", sent: JSON.stringify(body) });
@@ -48,6 +54,18 @@ export class AdminClient {
   }
 
   async #ask<T>(path: string, schema: z.ZodType<T>, call: Call): Promise<T> {
+    const { url } = this.#access;
+    const { status, body } = await this.#request(path, call);
+    if (status !== 200 && status !== 202) throw new CliError(EXIT.failed, this.#describeProblem(status, body));
+    const answer = schema.safeParse(body);
+    if (answer.success) return answer.data;
+    throw new CliError(EXIT.failed, `what answers at ${url}${path} is not the admin API of this version of Bulkhead`, {
+      cause: answer.error,
+    });
+  }
+
+  /** An answer whatever its status, but that of a refused key. @throws CliError */
+  async #request(path: string, call: Call): Promise<{ status: number; body: unknown }> {
     const { url, apiKey, apiKeyOrigin } = this.#access;
     if (apiKey === undefined) {
       throw new CliError(
@@ -55,16 +73,11 @@ export class AdminClient {
         `no key for the admin API: set BULKHEAD_ADMIN_API_KEY or BULKHEAD_ADMIN_API_KEY_FILE (${apiKeyOrigin})`,
       );
     }
-    const { status, body } = await this.#fetch(path, apiKey, call);
-    if (status === 401 || status === 403) {
+    const answer = await this.#fetch(path, apiKey, call);
+    if (answer.status === 401 || answer.status === 403) {
       throw new CliError(EXIT.denied, `the admin API at ${url} refuses the key from ${apiKeyOrigin}`);
     }
-    if (status !== 200 && status !== 202) throw new CliError(EXIT.failed, this.#describeProblem(status, body));
-    const answer = schema.safeParse(body);
-    if (answer.success) return answer.data;
-    throw new CliError(EXIT.failed, `what answers at ${url}${path} is not the admin API of this version of Bulkhead`, {
-      cause: answer.error,
-    });
+    return answer;
   }
 
   async #fetch(path: string, apiKey: string, { method, sent }: Call): Promise<{ status: number; body: unknown }> {

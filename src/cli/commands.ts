@@ -2,7 +2,6 @@
 import {
   API_PATHS,
   type Copy,
-  clusterStatusSchema,
   domainsSchema,
   type ObjectVersion,
   objectLocationSchema,
@@ -11,7 +10,6 @@ import {
   workersSchema,
 } from "../admin/api-types.ts";
 import type { AdminClient } from "./admin-client.ts";
-import { formatJournal } from "./journal-text.ts";
 import { formatBytes, formatFields, formatTable } from "./text.ts";
 
 /** An answer as the server gave it, and as people read it. */
@@ -20,26 +18,8 @@ export interface Output {
   readonly text: string;
   /** The command did what it was to, and what it found is not as it should be. */
   readonly failed?: boolean;
-}
-
-export async function showStatus(admin: AdminClient): Promise<Output> {
-  const status = await admin.get(API_PATHS.status, clusterStatusSchema);
-  const { workers_healthy, worker_count, workers_degraded, used_bytes, total_capacity_bytes } = status;
-  const text = formatFields([
-    ["Cluster", status.cluster_healthy ? "healthy" : "not healthy"],
-    ["Nodes", `${workers_healthy} of ${worker_count} healthy, ${workers_degraded} degraded`],
-    [
-      "Used",
-      total_capacity_bytes === 0
-        ? "- (no node tells its capacity)"
-        : `${formatBytes(used_bytes)} of ${formatBytes(total_capacity_bytes)} (${status.utilization_pct.toFixed(1)} %)`,
-    ],
-    ["Free", formatBytes(status.free_bytes)],
-    ["Pending copies", String(status.pending_replications)],
-    ["Journal", formatJournal(status.journal)],
-    ["Master", status.master_id ?? "-"],
-  ]);
-  return { json: status, text };
+  /** The command has printed it already, bit by bit. */
+  readonly printed?: boolean;
 }
 
 export async function showNodes(admin: AdminClient): Promise<Output> {

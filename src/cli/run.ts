@@ -3,11 +3,14 @@ import { Command, CommanderError } from "commander";
 import { type Clock, keepAlive } from "../shared/clock.ts";
 import { type AdminAccess, AdminClient } from "./admin-client.ts";
 import { acceptRebuild, makeSnapshot, showCatalog, verifyCatalog } from "./catalog-commands.ts";
-import { locateObject, type Output, showDomains, showNodes, showStatus } from "./commands.ts";
+import { locateObject, type Output, showDomains, showNodes } from "./commands.ts";
 import { addDirectCommands } from "./direct-commands.ts";
 import { CliError, EXIT, type ExitCode } from "./errors.ts";
 import { type NodeOptions, setNode } from "./node-command.ts";
+import { type ProveOptions, prove, withProveOptions } from "./prove/prove-command.ts";
 import { showScrub } from "./scrub-command.ts";
+import { type StatusOptions, showStatus, withStatusOptions } from "./status/status-command.ts";
+import type { Terminal } from "./status/terminal.ts";
 import { formatJson } from "./text.ts";
 
 /** What is known of a configuration; the command line does not read one itself. */
@@ -37,6 +40,8 @@ export interface CliDependencies {
   readonly rebuildCatalog: (configFile: string | undefined, options: RebuildOptions) => Promise<ExitCode>;
   readonly checkConfig: (configFile: string | undefined) => ConfigReport;
   readonly clock: Clock;
+  /** Where `stdout` leads. */
+  readonly terminal: Terminal;
   /** The text of a file, without the newline at its end. @throws where it cannot be read */
   readonly readFile: (path: string) => string;
 }
@@ -116,11 +121,13 @@ function buildProgram(dependencies: CliDependencies, finish: (code: ExitCode) =>
         // A command above takes what it knows itself, wherever it stands.
         const options = command.optsWithGlobals<AdminOptions>();
         const admin = new AdminClient(findAdmin(options, dependencies));
-        const { json, text, failed = false } = await show(admin, command.args);
-        dependencies.stdout(options.json === true ? formatJson(json) : text);
+        const { json, text, failed = false, printed = false } = await show(admin, command.args);
+        if (!printed) dependencies.stdout(options.json === true ? formatJson(json) : text);
         if (failed) finish(EXIT.failed);
       });
-  asking(program.command("status").description("how the cluster is"), showStatus);
+  const { clock, terminal, stdout: print } = dependencies;
+  const status = withStatusOptions(program.command("status"));
+  asking(status, (admin) => showStatus(admin, { options: status.opts<StatusOptions>(), clock, terminal, print }));
   const nodes = asking(program.command("nodes").description("the storage nodes"), showNodes);
   const set = asking(
     nodes.command("set <name>").description("change a node, without a restart"),
@@ -154,6 +161,8 @@ function buildProgram(dependencies: CliDependencies, finish: (code: ExitCode) =>
     (admin, [bucket = "", key = ""]) => locateObject(admin, bucket, key),
   );
   addDirectCommands(program, asking);
+  const proving = withProveOptions(program.command("prove [target]"));
+  asking(proving, (admin, [target]) => prove(admin, target, { options: proving.opts<ProveOptions>(), clock, print }));
   return program;
 }
 

@@ -80,6 +80,7 @@ export async function startGateway(options: {
     setNode: storage.setNode,
     journal: storage.journal,
     ...storage.care,
+    durability: storage.durability,
     placeOf: nodePlaces(config.storage.nodes, storage.catalog.clusterId),
     usageOf: storage.usageOf,
     clock,

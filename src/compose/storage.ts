@@ -31,7 +31,7 @@ import { OpenReads } from "../replication/reclaim/open-reads.ts";
 import { OrphanCollector } from "../replication/reclaim/orphan-collector.ts";
 import { carryOutPendingDeletes } from "../replication/reclaim/pending-deletes.ts";
 import { AbsentNodes } from "../replication/repair/absent-nodes.ts";
-import { Repairer } from "../replication/repair/repairer.ts";
+import { type RepairDeps, Repairer } from "../replication/repair/repairer.ts";
 import type { Scrubbing } from "../replication/scrub/scrubbing.ts";
 import { createSlotLedger } from "../replication/slot-ledger.ts";
 import { Worker } from "../replication/worker.ts";
@@ -41,6 +41,7 @@ import { type Id, idSource } from "../shared/ids.ts";
 import { KeyedMutex } from "../shared/keyed-mutex.ts";
 import type { Random } from "../shared/random.ts";
 import { type CatalogCare, careForCatalog } from "./catalog-care.ts";
+import { type Durability, measureDurability } from "./durability.ts";
 import { catchUpWithNodes, journalCluster, journalSettings } from "./journal.ts";
 import { type LoadedNodeHandle, openNodeHandle } from "./nodes.ts";
 import { removeLeftScratch } from "./scratch-store.ts";
@@ -83,6 +84,7 @@ export interface Storage extends AsyncDisposable {
   readonly scrubbing: Scrubbing;
   readonly journal: Journal;
   readonly care: CatalogCare;
+  readonly durability: Durability;
   /** Resolves when this process goes by it. @throws TopologyChangeError; CatalogError */
   readonly setNode: (name: string, settings: NodeSettings) => Promise<void>;
   /** What a volume's disk is used for; undefined for other nodes, and before it is open. */
@@ -196,7 +198,12 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
     },
   });
   const discard = discarder.discard;
-  const onRestored = (cause: string, bytes: number): void => metrics.copyRestored(cause, bytes);
+  const { annualFailureRate } = config.storage.durability;
+  const durability = stack.use(measureDurability({ annualFailureRate, metrics, catalog, members, clock, logger }));
+  const onRestored: RepairDeps["onRestored"] = (cause, bytes, sinceMs) => {
+    metrics.copyRestored(cause, bytes);
+    durability.restoreTimes.restored(cause, sinceMs);
+  };
   const repairer = new Repairer({ catalog, members, reader, ledger, discard, clock, random, logger, onRestored });
   const openReads = new OpenReads(clock);
   const sweeper = new DyingSweeper({ catalog, members, openReads, clock, graceMs: config.storage.delete.graceMs });
@@ -251,6 +258,7 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
   pendingDeletes.start();
   collect.start(ORPHAN_DELAY_MS);
   scrubbing.start();
+  durability.start();
 
   const { write } = config.storage;
   const blobs = createBlobStore({
@@ -294,6 +302,7 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
     scrubbing,
     journal,
     care,
+    durability,
     setNode: async (name, settings) => {
       await setNode(catalog, name, settings);
       await liveTopology.refresh();

@@ -121,6 +121,10 @@ export interface StorageConfig {
     readonly bytesPerSecond: number;
     readonly copiesPerSecond: number;
   };
+  readonly durability: {
+    /** Probability that a node fails for good within a year; for estimates only. */
+    readonly annualFailureRate: number;
+  };
   readonly consistencyRepair: {
     readonly enabled: boolean;
     /** Six fields, seconds first. */

@@ -129,6 +129,7 @@ function resolveStorage(storage: StorageSettings, dataDir: string): StorageConfi
       bytesPerSecond: scrub.bandwidthLimitMib * MIB_BYTES,
       copiesPerSecond: scrub.rateLimitPerSecond,
     },
+    durability: storage.durability,
     consistencyRepair: {
       enabled: consistency.enabled,
       cron: consistency.cron,

@@ -17,6 +17,7 @@ import {
   NODES_MAX,
   type SeriesSlot,
 } from "./series.ts";
+import { type VerifiedAgeMetrics, verifiedAgeMetrics } from "./verified-age-metrics.ts";
 
 export interface FinishedRequest {
   /** Name of the S3 operation, or `Unknown`. */
@@ -32,7 +33,13 @@ export type Backlog = Readonly<Partial<Record<BacklogKind, number>>>;
 export type BacklogKind = (typeof BACKLOG_KINDS)[number];
 export const BACKLOG_KINDS = ["missing", "handoff", "unverified", "corrupt", "dying", "orphan", "dead-letter"] as const;
 
-export interface Metrics extends NodeMetrics, CapacityMetrics, ScrubMetrics, JournalMetrics, RedirectMetrics {
+export interface Metrics
+  extends NodeMetrics,
+    CapacityMetrics,
+    ScrubMetrics,
+    JournalMetrics,
+    RedirectMetrics,
+    VerifiedAgeMetrics {
   requestStarted(): void;
   requestFinished(request: FinishedRequest): void;
   /** Counts an acknowledged or refused write by its class: `full`, `quorum`, `degraded`, `no`. */
@@ -73,6 +80,7 @@ export function createMetrics({ version, processMetrics }: MetricsOptions): Metr
     ...scrubMetrics(registry),
     ...journalMetrics(registry),
     ...redirectMetrics(registry),
+    ...verifiedAgeMetrics(registry),
     async render() {
       return { contentType: registry.contentType, body: await registry.metrics() };
     },

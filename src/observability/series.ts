@@ -18,7 +18,7 @@ export interface SeriesOptions {
   readonly seriesMax: number;
 }
 
-interface ScrapedValue {
+export interface ScrapedValue {
   readonly metricName?: string;
   readonly labels: Readonly<Record<string, string | number>>;
   readonly value: number;
@@ -75,7 +75,7 @@ export class CounterSeries {
 
   constructor(registry: Registry, options: SeriesOptions) {
     this.#table = new SeriesTable(options, 1);
-    register(registry, { ...options, type: "counter", read: () => this.#read() });
+    registerSeries(registry, { ...options, type: "counter", read: () => this.#read() });
   }
 
   /** Values in the order of the label names. */
@@ -109,7 +109,7 @@ export class HistogramSeries {
     this.#name = options.name;
     // A count for every bound and one for what is above them, then the sum.
     this.#table = new SeriesTable(options, options.bounds.length + 2);
-    register(registry, { ...options, type: "histogram", read: () => this.#read() });
+    registerSeries(registry, { ...options, type: "histogram", read: () => this.#read() });
   }
 
   series(...labelValues: readonly string[]): SeriesSlot {
@@ -149,17 +149,17 @@ interface Scraped {
   readonly name: string;
   readonly help: string;
   readonly type: "counter" | "histogram";
-  readonly read: () => ScrapedValue[];
+  readonly read: () => ScrapedValue[] | Promise<ScrapedValue[]>;
 }
 
 /** The registry asks a metric for its values by `get`, and for no more; its types demand one of its own classes. */
-function register(registry: Registry, { name, help, type, read }: Scraped): void {
+export function registerSeries(registry: Registry, { name, help, type, read }: Scraped): void {
   const metric = {
     name,
     help,
     type,
     aggregator: "sum",
-    get: () => Promise.resolve({ name, help, type, values: read() }),
+    get: async () => ({ name, help, type, values: await read() }),
   };
   registry.registerMetric(metric as unknown as Metric);
 }

@@ -2,6 +2,7 @@
 import type { CatalogContext } from "../../src/admin/catalog-views.ts";
 import type { DirectContext } from "../../src/admin/direct-view.ts";
 import type { NodesContext } from "../../src/admin/nodes-view.ts";
+import type { ProveContext } from "../../src/admin/prove/prove-routes.ts";
 import type { ScrubContext } from "../../src/admin/scrub-view.ts";
 import { DurableChanges } from "../../src/catalog/journal/durable-changes.ts";
 import { Journal, type JournalSettings } from "../../src/catalog/journal/journal.ts";
@@ -10,6 +11,8 @@ import { Verifier } from "../../src/catalog/journal/verify.ts";
 import { memoryKv } from "../../src/catalog/memory/memory-kv.ts";
 import { setNode } from "../../src/cluster/change-topology.ts";
 import { silentLogger } from "../../src/observability/logger.ts";
+import { RestoreTimes } from "../../src/replication/durability/restore-times.ts";
+import { VerifiedAges } from "../../src/replication/durability/verified-ages.ts";
 import { Scrubbing } from "../../src/replication/scrub/scrubbing.ts";
 import { directContext } from "./direct.ts";
 import type { InMemoryGateway } from "./in-memory-gateway.ts";
@@ -46,12 +49,21 @@ function journalCluster(gateway: InMemoryGateway): JournalCluster {
 }
 
 /** The journal is not started: nothing was handed over to it. Nodes of domain d0 are volumes, the others S3 endpoints. */
-export function adminContext(gateway: InMemoryGateway): NodesContext & ScrubContext & CatalogContext & DirectContext {
+export function adminContext(
+  gateway: InMemoryGateway,
+): NodesContext & ScrubContext & CatalogContext & DirectContext & ProveContext {
   const cluster = journalCluster(gateway);
   const { kv, clock, random } = gateway;
   const logger = silentLogger;
   const journal = new Journal({ kv, cluster, settings: JOURNAL_SETTINGS, clock, random, logger });
   const changes = new DurableChanges({ kv, cluster, journal });
+  const { catalog } = gateway.process;
+  const members = () => gateway.members;
+  const durability = {
+    annualFailureRate: 0.02,
+    restoreTimes: new RestoreTimes({ catalog, clock }),
+    verifiedAges: new VerifiedAges({ catalog, members, clock }),
+  };
   const scratch = { open: async () => memoryKv(), hasRoom: () => true, remove: async () => {} };
   return {
     ...directContext(gateway),
@@ -59,8 +71,9 @@ export function adminContext(gateway: InMemoryGateway): NodesContext & ScrubCont
     requestSnapshot: () => journal.requestSnapshot(),
     changes,
     verifier: new Verifier({ kv, cluster, journal, changes, scratch, clock, logger }),
-    catalog: gateway.process.catalog,
-    members: () => gateway.members,
+    catalog,
+    members,
+    durability,
     orphans: gateway.process.orphans,
     scrubbing: new Scrubbing({
       ...scrubDeps(gateway, []),

@@ -1,5 +1,6 @@
 /** `storage.*` */
 import * as z from "zod";
+import { durabilitySettings } from "./durability-settings.ts";
 import { accessKey, DOMAINS_MAX, label, NODES_MAX, secretKey } from "./forms.ts";
 import { duration, flag, integer, type Leaf, originUrl, size, text, word, wordOrInteger } from "./leaves.ts";
 import { domainSettings, nodeSettings } from "./node-settings.ts";
@@ -161,6 +162,7 @@ export const storageSettings = z.strictObject({
         .register(settingNotes, { meaning: "MiB read a second, on each node" }),
     })
     .prefault({}),
+  durability: durabilitySettings.prefault({}),
   consistency: z
     .strictObject({
       repair: z

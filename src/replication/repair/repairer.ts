@@ -50,8 +50,11 @@ export interface RepairDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
-  /** Told of each slot that was made good, by the state that it was in. */
-  readonly onRestored: (cause: SlotState, bytes: number) => void;
+  /**
+   * Told of each slot that was made good, by the state that it was in, and, where a copy was made, since when it had been
+   * in that state (wall clock).
+   */
+  readonly onRestored: (cause: SlotState, bytes: number, sinceMs: number | undefined) => void;
 }
 
 export interface RepairCounts {
@@ -85,11 +88,11 @@ export class Repairer {
     const despiteBackOff = this.#nodeCameBack;
     this.#nodeCameBack = false;
     await forEachConcurrently(walk(catalog.kv, repairRange()), CONCURRENCY, signal, async (entry) => {
-      const { home, notBeforeMs, attempts } = decodeRepairEntry(entry.value);
+      const { home, sinceMs, notBeforeMs, attempts } = decodeRepairEntry(entry.value);
       const failedBefore = attempts > 0;
       if (notBeforeMs > clock.nowMs() && !(failedBefore && despiteBackOff)) return;
       const { blobId, slot } = partsOfRepairKey(entry.key);
-      await this.#repair({ blobId, slot, home, attempts }, signal);
+      await this.#repair({ blobId, slot, home, sinceMs, attempts }, signal);
     });
   }
 
@@ -112,7 +115,7 @@ export class Repairer {
   }
 
   async #repair(
-    target: { blobId: Id; slot: number; home: BlobHome; attempts: number },
+    target: { blobId: Id; slot: number; home: BlobHome; sinceMs: number; attempts: number },
     signal: AbortSignal,
   ): Promise<void> {
     const { catalog, logger } = this.#deps;
@@ -121,15 +124,15 @@ export class Repairer {
     const current = located?.blob.slots[slot];
     if (located === undefined || current === undefined || !wantsRepair(current)) return;
     try {
-      const done =
-        current.state === "unverified" &&
-        current.location !== undefined &&
-        !isAbsent(this.#deps.members(), current.location.nodeUuid)
-          ? await this.#verify(located, slot, current.location, signal)
-          : await this.#replace(located, slot, signal);
+      const { location } = current;
+      const kept =
+        current.state === "unverified" && location !== undefined && !isAbsent(this.#deps.members(), location.nodeUuid);
+      const done = kept
+        ? await this.#verify(located, slot, location, signal)
+        : await this.#replace(located, slot, signal);
       if (done) {
         this.#repaired++;
-        this.#deps.onRestored(current.state, located.blob.length);
+        this.#deps.onRestored(current.state, located.blob.length, kept ? undefined : target.sinceMs);
       }
     } catch (error) {
       if (signal.aborted) return;

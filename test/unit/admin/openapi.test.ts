@@ -59,6 +59,8 @@ test("every path that the server has is described, and no other", () => {
     API_PATHS.verify,
     API_PATHS.rebuild,
     API_PATHS.changes,
+    API_PATHS.prove,
+    API_PATHS.durability,
     `${API_PATHS.objects}/{bucket}/{key}`,
     DIRECT_PATHS.presign,
     DIRECT_PATHS.pins,

@@ -3,10 +3,20 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { after, before, describe, test } from "node:test";
-import type { ClusterStatus, Domains, ObjectLocation, Scrubs, Worker, Workers } from "../../../src/admin/api-types.ts";
+import type {
+  ClusterStatus,
+  Domains,
+  ObjectLocation,
+  Replication,
+  Scrubs,
+  Worker,
+  Workers,
+} from "../../../src/admin/api-types.ts";
 import type { JournalAnswer, VerificationAnswer } from "../../../src/admin/catalog-types.ts";
+import type { DurabilityAnswer, ObjectProof } from "../../../src/admin/prove/prove-types.ts";
 import { type ConfigReport, runCli } from "../../../src/cli/run.ts";
 import { type Clock, systemClock } from "../../../src/shared/clock.ts";
+import { noTerminal } from "../../support/no-terminal.ts";
 
 const KEY = "the-admin-key";
 
@@ -145,6 +155,47 @@ const VERIFICATION: VerificationAnswer = {
   findings: [],
   finding_count: 0,
   failure: null,
+};
+
+const REPLICATION: Replication = {
+  missing: 3,
+  handoff: 0,
+  unverified: 0,
+  corrupt: 0,
+  dying_blobs: 0,
+  orphans: 0,
+  orphans_removed: 0,
+  orphans_checked_at: null,
+  dead_letters: 0,
+  oldest_missing_since: null,
+};
+
+const PROOF: ObjectProof = {
+  bucket: "box",
+  key: "a/b",
+  version_id: "null",
+  size: 5,
+  offset: 0,
+  length: 5,
+  blobs: 1,
+  good_copies: 2,
+  wanted_copies: 2,
+  reachable_copies: 2,
+  domain_count: 2,
+  domains: ["a", "b"],
+  verified_at: "2026-11-22T10:00:00.000Z",
+  states: { ok: 2, missing: 0, handoff: 0, unverified: 0, corrupt: 0, surplus: 0 },
+  below_policy: false,
+};
+
+const DURABILITY: DurabilityAnswer = {
+  copies: 2,
+  annual_failure_rate: 0.02,
+  restored_copies: 0,
+  mean_time_to_restore_seconds: null,
+  mean_time_to_loss_years: null,
+  annual_loss_probability: null,
+  nodes: [],
 };
 
 const COPY = { slot: 0, domain: "a", verified_at: null };
@@ -293,6 +344,8 @@ before(async () => {
   admin.answer("/api/v1/storage/cluster/status", STATUS);
   admin.answer("/api/v1/storage/cluster/workers", WORKERS);
   admin.answer("/api/v1/storage/cluster/domains", DOMAINS);
+  admin.answer("/api/v1/storage/cluster/replication", REPLICATION);
+  admin.answer("/api/v1/storage/cluster/durability", DURABILITY);
   admin.answer("/api/v1/storage/cluster/scrub", SCRUBS);
   admin.answer("/api/v1/catalog/journal", JOURNAL);
   admin.answer("/api/v1/catalog/rebuild", { orphans_held: false, reason: null });
@@ -311,6 +364,7 @@ const quickClock: Clock = {
   startTimer: (_delayMs, fire) => systemClock.startTimer(0, fire),
 };
 
+/** Output goes to a file. */
 interface World {
   readonly env?: Readonly<Record<string, string>>;
   readonly report?: ConfigReport;
@@ -352,28 +406,66 @@ async function run(line: string | readonly string[], world: World = {}): Promise
       return report;
     },
     clock: quickClock,
+    terminal: noTerminal,
     readFile: (path) => files[path] ?? assert.fail(`there is no ${path}`),
   });
   return { code, ...printed, served, rebuilt, checked };
 }
 
 describe("what is printed", () => {
-  test("status tells the state of the cluster", async () => {
+  test("status tells the state of the cluster on one screen", async () => {
     const { code, stdout } = await run("status");
     assert.equal(code, 0);
-    assert.equal(
-      stdout,
-      [
-        "Cluster:         not healthy",
-        "Nodes:           1 of 2 healthy, 1 degraded",
-        "Used:            1.5 GiB of 4.0 GiB (37.5 %)",
-        "Free:            2.5 GiB",
-        "Pending copies:  7",
-        "Journal:         async, behind 3.2 s",
-        "Master:          -",
-        "",
-      ].join("\n"),
+    assert.deepEqual(stdout.split("\n").slice(0, 9), [
+      "Cluster:   not healthy",
+      "Nodes:     1 of 2 healthy",
+      "Capacity:  [#######-------------]  37 %  1.5 GiB of 4.0 GiB, 2.5 GiB free",
+      "Policy:    factor 2, quorum 2",
+      "Journal:   async, behind 3.2 s",
+      "Copies:    missing 3, handoff 0, unverified 0, corrupt 0, dead letters 0",
+      "",
+      "DOMAINS",
+      "a  active  1/2 online  [--------------------]   0 %  1 B of 1.0 KiB",
+    ]);
+    assert.match(stdout, /^node-s {2}a \(home: standby\) {2}offline .* no connection$/m);
+  });
+
+  test("status --watch is no JSON, and wants a number of seconds", async () => {
+    for (const wrong of ["--watch --json", "--watch x", "--watch 0", "--watch 3601"]) {
+      assert.equal((await run(`status ${wrong}`)).code, 2, wrong);
+    }
+  });
+
+  test("prove asks page by page, tells of each object, and fails where one is below its policy", async () => {
+    admin.answer("/api/v1/prove?limit=500&bucket=box&prefix=a%2Fb", {
+      replication_factor: 2,
+      objects: [PROOF],
+      next: "go+on",
+    });
+    const last = { ...PROOF, key: "a/c", good_copies: 1, below_policy: true };
+    const end = { replication_factor: 2, objects: [last], next: null };
+    admin.answer("/api/v1/prove?limit=500&bucket=box&prefix=a%2Fb&after=go%2Bon", end);
+    const text = await run("prove box/a/b");
+    assert.equal(text.code, 1);
+    assert.match(
+      text.stdout,
+      /^COPIES .*\n2\/2 .*box\/a\/b\n1\/2 .*box\/a\/c {2}\[below policy; ok 2\]\n\nObjects: +2 /,
     );
+    const short = await run("prove box/a/b --summary --fail-under 1");
+    assert.deepEqual([short.code, short.stdout.startsWith("Objects: ")], [0, true]);
+    const json = await run("prove box/a/b --json");
+    const lines = json.stdout.trimEnd().split("\n");
+    const told = lines.map((line) => JSON.parse(line) as { kind: string; key?: string; below_policy?: unknown });
+    assert.deepEqual(
+      told.map(({ kind, key, below_policy }) => [kind, key, below_policy]),
+      [
+        ["object", "a/b", false],
+        ["object", "a/c", true],
+        ["summary", undefined, 1],
+      ],
+    );
+    assert.equal((await run("prove box/a/b --fail-under x")).code, 2);
+    assert.equal((await run("prove none")).code, 1);
   });
 
   test("nodes and domains are tables without colours", async () => {

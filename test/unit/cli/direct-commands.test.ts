@@ -5,6 +5,7 @@ import { test } from "node:test";
 import type { Buckets, Pins, PresignedUrlAnswer } from "../../../src/admin/direct-types.ts";
 import { runCli } from "../../../src/cli/run.ts";
 import { systemClock } from "../../../src/shared/clock.ts";
+import { noTerminal } from "../../support/no-terminal.ts";
 
 const PRESIGNED: PresignedUrlAnswer = {
   url: "http://gw/box/a?signed",
@@ -75,6 +76,7 @@ async function run(...args: string[]): Promise<Ran> {
   try {
     const code = await runCli(args, {
       version: "1.2.3",
+      terminal: noTerminal,
       env: { BULKHEAD_ADMIN_URL: `http://127.0.0.1:${address.port}`, BULKHEAD_ADMIN_API_KEY: "key" },
       stdout: (text) => {
         stdout += text;
