@@ -59,13 +59,17 @@ interface Ran {
 
 async function run(...args: string[]): Promise<Ran> {
   const sent: unknown[] = [];
-  const server = createServer(async (request, response) => {
+  const server = createServer((request, response) => {
     let body = "";
-    for await (const chunk of request) body += String(chunk);
-    if (body !== "") sent.push(JSON.parse(body));
-    const answer = ANSWERS[`${request.method} ${request.url}`];
-    response.statusCode = answer === undefined ? 404 : 200;
-    response.end(JSON.stringify(answer ?? {}));
+    request.setEncoding("utf8").on("data", (chunk: string) => {
+      body += chunk;
+    });
+    request.on("end", () => {
+      if (body !== "") sent.push(JSON.parse(body));
+      const answer = ANSWERS[`${request.method} ${request.url}`];
+      response.statusCode = answer === undefined ? 404 : 200;
+      response.end(JSON.stringify(answer ?? {}));
+    });
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
