@@ -4,7 +4,7 @@ import type { NodeFigures } from "../node-figures.ts";
 import { NodeError } from "../storage-node.ts";
 
 /** How soon a node that could not tell its figures for a passing reason is asked again. */
-const RETRY_MS = 5_000;
+export const RETRY_MS = 5_000;
 /** Figures that could not be read anew for this many cache periods are not believed any longer. */
 export const STALE_PERIODS = 3;
 /** By up to this share of a cache period, nodes are asked sooner, so that they are not all asked at once. */

@@ -2,12 +2,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { NodeFigures } from "../../../../src/nodes/node-figures.ts";
 import { NodeError } from "../../../../src/nodes/storage-node.ts";
-import { FiguresWatch, JITTER_SHARE, STALE_PERIODS } from "../../../../src/nodes/wrappers/figures-watch.ts";
+import { FiguresWatch, JITTER_SHARE, RETRY_MS, STALE_PERIODS } from "../../../../src/nodes/wrappers/figures-watch.ts";
 import { ManualClock } from "../../../support/manual-clock.ts";
 import { HeldCalls, turns } from "./stub-node.ts";
 
 const CACHE_MS = 60_000;
-const SOON_MS = 5_000;
 
 function subject({ jitter = 0 } = {}) {
   const clock = new ManualClock();
@@ -94,7 +93,7 @@ test("what passes by itself is tried again soon, what does not at the end of the
   const { watch, clock, fail, count } = subject();
   watch.last();
   await fail(passing);
-  clock.advance(SOON_MS);
+  clock.advance(RETRY_MS);
   watch.last();
   assert.equal(count(), 2);
   await fail(lasting);
@@ -140,11 +139,11 @@ test("the last failure and the time of the last success are known, and listeners
 test("figures are kept fresh while nobody looks at them, until the watch is stopped", async () => {
   const { watch, clock, tell, count } = subject();
   watch.keepFresh();
-  clock.advance(SOON_MS);
+  clock.advance(RETRY_MS);
   assert.equal(count(), 1);
   await tell(1);
   for (let period = 2; period < 6; period++) {
-    clock.advance(CACHE_MS + SOON_MS);
+    clock.advance(CACHE_MS + RETRY_MS);
     assert.equal(count(), period);
     await tell(period);
   }
