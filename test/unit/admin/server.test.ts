@@ -4,6 +4,7 @@ import type { Server } from "node:http";
 import { test } from "node:test";
 import { problemSchema, scrubsSchema, workersSchema } from "../../../src/admin/api-types.ts";
 import { changesSchema, snapshotSchema, verificationSchema } from "../../../src/admin/catalog-types.ts";
+import { durabilitySchema, provePageSchema } from "../../../src/admin/prove/prove-types.ts";
 import { createAdminServer } from "../../../src/admin/server.ts";
 import { orphansHeldKey } from "../../../src/catalog/keys.ts";
 import { loadTopology } from "../../../src/cluster/topology-store.ts";
@@ -252,4 +253,19 @@ test("a node is changed without a restart; what makes no sense is refused and ch
     [name],
   );
   assert.equal(await weight(), 42);
+});
+
+test("the proof of every object is told a page at a time, and the estimate beside it", async () => {
+  await using server = await openServer();
+  await server.client.put("box/a", patternBytes(1_000, 1));
+  const page = provePageSchema.parse(await (await server.ask("/api/v1/prove?bucket=box&limit=1")).json());
+  assert.deepEqual(
+    page.objects.map(({ key, good_copies }) => [key, good_copies]),
+    [["a", 2]],
+  );
+  assert.equal((await server.ask("/api/v1/prove?bucket=none")).status, 404);
+  assert.equal((await server.ask("/api/v1/prove?bucket=a&bucket=b")).status, 400);
+  assert.equal((await server.fetch("/api/v1/prove")).status, 401);
+  const answer = await (await server.ask("/api/v1/storage/cluster/durability")).json();
+  assert.equal(durabilitySchema.parse(answer).mean_time_to_loss_years, null);
 });
