@@ -11,6 +11,7 @@ import {
   workersSchema,
 } from "../admin/api-types.ts";
 import type { AdminClient } from "./admin-client.ts";
+import { formatCoordinator } from "./coordinator-text.ts";
 import { formatJournal } from "./journal-text.ts";
 import { formatBytes, formatFields, formatTable } from "./text.ts";
 
@@ -37,6 +38,7 @@ export async function showStatus(admin: AdminClient): Promise<Output> {
     ["Free", formatBytes(status.free_bytes)],
     ["Pending copies", String(status.pending_replications)],
     ["Journal", formatJournal(status.journal)],
+    ["Coordinator", formatCoordinator(status.coordinator)],
     ["Master", status.master_id ?? "-"],
   ]);
   return { json: status, text };

@@ -59,6 +59,7 @@ export function adminContext(gateway: InMemoryGateway): NodesContext & ScrubCont
     catalog: gateway.process.catalog,
     members: () => gateway.members,
     orphans: gateway.process.orphans,
+    coordination: () => ({ kind: "embedded", available: true, leader: true }),
     scrubbing: new Scrubbing({
       ...scrubDeps(gateway, []),
       scrub: NO_LIMITS,

@@ -22,6 +22,7 @@ const STATUS: ClusterStatus = {
   workers_degraded: 1,
   pending_replications: 7,
   journal: { mode: "async", lag_ms: 3_210, lag_commits: 12, failure: null },
+  coordinator: { kind: "redis", available: true, leader: false },
 };
 
 const NODE: Workers["workers"][number] = {
@@ -360,6 +361,7 @@ describe("what is printed", () => {
         "Free:            2.5 GiB",
         "Pending copies:  7",
         "Journal:         async, behind 3.2 s",
+        "Coordinator:     redis, this gateway does not lead",
         "Master:          -",
         "",
       ].join("\n"),
