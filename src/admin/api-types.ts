@@ -6,6 +6,7 @@ import * as z from "zod";
 import type { NodeState } from "../cluster/members.ts";
 import type { DiskType } from "../placement/topology.ts";
 import { journalSummarySchema } from "./catalog-types.ts";
+import { coordinatorSchema } from "./coordinator-view.ts";
 import { PROVE_PATHS } from "./prove/prove-types.ts";
 
 /** Paths under the admin port; all of them want `X-API-Key`. */
@@ -70,6 +71,7 @@ export const clusterStatusSchema = z
     workers_degraded: count().meta({ description: "storage nodes that are not online" }),
     pending_replications: count().meta({ description: "copies that are missing, misplaced or unverified" }),
     journal: journalSummarySchema.meta({ description: "the catalog's journal on the nodes" }),
+    coordinator: coordinatorSchema,
   })
   .meta({ id: "ClusterStatus" });
 export type ClusterStatus = z.infer<typeof clusterStatusSchema>;

@@ -14,6 +14,7 @@ import type { OrphanCollector } from "../replication/reclaim/orphan-collector.ts
 import type { Id } from "../shared/ids.ts";
 import type { ClusterStatus, Domains, Replication, Worker, Workers } from "./api-types.ts";
 import { summaryOf } from "./catalog-views.ts";
+import type { CoordinatorState } from "./coordinator-view.ts";
 import { capacityOf, type FiguresContext, figuresFields } from "./node-figures.ts";
 
 /** What the configuration says of a node that the topology does not keep. */
@@ -29,6 +30,7 @@ export interface AdminContext extends FiguresContext {
   readonly catalog: Catalog;
   readonly journal: Pick<Journal, "summary">;
   readonly members: () => Members;
+  readonly coordination: () => CoordinatorState;
   readonly placeOf: (nodeName: string) => NodePlace;
   /** What a volume's disk is used for; undefined for other nodes, and before it is open. */
   readonly usageOf: (nodeUuid: Id) => VolumeUsage | undefined;
@@ -60,6 +62,7 @@ export async function clusterStatus(context: AdminContext): Promise<ClusterStatu
     workers_degraded: count - online,
     pending_replications: pending,
     journal,
+    coordinator: context.coordination(),
   };
 }
 

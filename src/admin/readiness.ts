@@ -4,6 +4,7 @@ import { clusterKey } from "../catalog/keys.ts";
 import type { Member, Members } from "../cluster/members.ts";
 import type { Readiness } from "./api-types.ts";
 import { unconfiguredHolders } from "./cluster-views.ts";
+import { type CoordinatorState, troubleOfCoordinator } from "./coordinator-view.ts";
 
 /**
  * Whether the gateway is of use to clients: 200 while the catalog answers, 503 while it does not, while nodes are still
@@ -13,6 +14,7 @@ export async function readiness(context: {
   readonly catalog: Catalog;
   readonly members: () => Members;
   readonly journal: Pick<Journal, "summary">;
+  readonly coordination: () => CoordinatorState;
   readonly draining: () => boolean;
 }): Promise<{ status: 200 | 503; answer: Readiness }> {
   if (context.draining()) return { status: 503, answer: { status: "draining", reasons: ["the gateway is stopping"] } };
@@ -33,6 +35,7 @@ export async function readiness(context: {
   const reasons = [
     ...members.all().flatMap((member) => troubleOf(member, members.acceptsWrites(member.spec.uuid))),
     ...unconfigured.map((name) => `node ${name} holds copies but is not configured any more`),
+    ...troubleOfCoordinator(context.coordination()),
   ];
   const { mode, failure } = context.journal.summary();
   if (failure !== undefined) reasons.unshift(`the catalog's journal cannot be written: ${failure}`);

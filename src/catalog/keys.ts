@@ -35,6 +35,9 @@ export const isNodeKey = (key: KvKey): boolean => {
 };
 export const nodesRange = (): KvRange => prefixRange(["node"]);
 
+/** Who leads. */
+export const leaderKey = (): KvKey => pack(["leader"]);
+
 export const sessionKey = (session: number): KvKey => pack(["session", session]);
 export const sessionsRange = (): KvRange => prefixRange(["session"]);
 

@@ -76,6 +76,7 @@ export async function startGateway(options: {
     catalog: storage.catalog,
     members: storage.members,
     orphans: storage.orphans,
+    coordination: storage.coordination.summary,
     scrubbing: storage.scrubbing,
     setNode: storage.setNode,
     journal: storage.journal,

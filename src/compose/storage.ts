@@ -41,6 +41,7 @@ import { type Id, idSource } from "../shared/ids.ts";
 import { KeyedMutex } from "../shared/keyed-mutex.ts";
 import type { Random } from "../shared/random.ts";
 import { type CatalogCare, careForCatalog } from "./catalog-care.ts";
+import { type Coordination, comparedByLeader, openCoordination } from "./coordination.ts";
 import { type Durability, measureDurability } from "./durability.ts";
 import { catchUpWithNodes, journalCluster, journalSettings } from "./journal.ts";
 import { type LoadedNodeHandle, openNodeHandle } from "./nodes.ts";
@@ -85,6 +86,7 @@ export interface Storage extends AsyncDisposable {
   readonly journal: Journal;
   readonly care: CatalogCare;
   readonly durability: Durability;
+  readonly coordination: Coordination;
   /** Resolves when this process goes by it. @throws TopologyChangeError; CatalogError */
   readonly setNode: (name: string, settings: NodeSettings) => Promise<void>;
   /** What a volume's disk is used for; undefined for other nodes, and before it is open. */
@@ -181,6 +183,8 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
   );
   liveTopology.start();
 
+  const coordination = await openCoordination(deps, { catalog, ids, stack });
+  const { leadership } = coordination;
   const members = () => membership.members;
   const logger = loggers.named("replication");
   const discarder = createDiscarder({ catalog, members, clock, logger });
@@ -204,20 +208,25 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
     metrics.copyRestored(cause, bytes);
     durability.restoreTimes.restored(cause, sinceMs);
   };
-  const repairer = new Repairer({ catalog, members, reader, ledger, discard, clock, random, logger, onRestored });
+  const leaderLedger = createSlotLedger({ catalog: leadership.catalog, clock, ids });
+  /** What background work commits by. */
+  const leaders = { catalog: leadership.catalog, ledger: leaderLedger, members, clock, logger };
+  const repairer = new Repairer({ ...leaders, damageLedger: ledger, reader, discard, random, onRestored });
   const openReads = new OpenReads(clock);
-  const sweeper = new DyingSweeper({ catalog, members, openReads, clock, graceMs: config.storage.delete.graceMs });
-  const orphans = new OrphanCollector({ catalog, members, clock, logger });
+  const sweeper = new DyingSweeper({ ...leaders, openReads, graceMs: config.storage.delete.graceMs });
+  const orphans = new OrphanCollector(leaders);
 
   const worker = (name: string, intervalMs: number, run: (signal: AbortSignal) => Promise<void>): Worker =>
     stack.use(new Worker({ name, intervalMs, clock, logger, run }));
-  const repair = worker("repair", REPAIR_INTERVAL_MS, (signal) => repairer.run(signal));
-  const sweep = worker("sweep", SWEEP_INTERVAL_MS, (signal) => sweeper.run(signal));
-  const pendingDeletes = worker("pending-deletes", PENDING_DELETES_INTERVAL_MS, (signal) =>
-    carryOutPendingDeletes({ catalog, members }, signal),
+  const leaderWorker = (name: string, intervalMs: number, run: (signal: AbortSignal) => Promise<void>): Worker =>
+    worker(name, intervalMs, leadership.whileLeading(run));
+  const repair = leaderWorker("repair", REPAIR_INTERVAL_MS, (signal) => repairer.run(signal));
+  const sweep = leaderWorker("sweep", SWEEP_INTERVAL_MS, (signal) => sweeper.run(signal));
+  const pendingDeletes = leaderWorker("pending-deletes", PENDING_DELETES_INTERVAL_MS, (signal) =>
+    carryOutPendingDeletes(leaders, signal),
   );
-  const absentNodes = new AbsentNodes({ catalog, members, ledger, clock, logger });
-  const absent = worker("absent-nodes", ABSENT_INTERVAL_MS, async (signal) => {
+  const absentNodes = new AbsentNodes(leaders);
+  const absent = leaderWorker("absent-nodes", ABSENT_INTERVAL_MS, async (signal) => {
     if ((await absentNodes.run(signal)) > 0) repair.wake();
   });
   const keepJournal = worker("journal", JOURNAL_INTERVAL_MS, async (signal) => {
@@ -230,7 +239,7 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
     catalog,
     cluster: journaled,
     journal,
-    compareNode: (uuid, signal) => scrubbing.compare(uuid, signal),
+    compareNode: (uuid, signal) => comparedByLeader(leadership, signal, (ends) => scrubbing.compare(uuid, ends)),
     wakeJournal: () => keepJournal.wake(),
     metrics,
     clock,
@@ -238,10 +247,17 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
     logger: journalLogger,
   });
   stack.use(care.verifier);
-  const collect = worker("orphans", ORPHAN_INTERVAL_MS, (signal) => orphans.run(signal));
+  const collect = leaderWorker("orphans", ORPHAN_INTERVAL_MS, (signal) => orphans.run(signal));
   const recordDamage = (damage: CopyDamage): Promise<void> => repairer.recordDamage(damage).then(() => repair.wake());
   const scrubbing = stack.use(
-    createScrubbing({ config, handles, metrics, catalog, members, ledger, recordDamage, clock, logger }),
+    createScrubbing({
+      ...leaders,
+      config,
+      handles,
+      metrics,
+      recordDamage,
+      whileLeading: (run) => leadership.whileLeading(run),
+    }),
   );
   members().onOnline(() => {
     repairer.nodeCameBack();
@@ -259,6 +275,12 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
   collect.start(ORPHAN_DELAY_MS);
   scrubbing.start();
   durability.start();
+  leadership.onChange((leading) => {
+    if (!leading) return;
+    for (const work of [repair, absent, sweep, pendingDeletes]) work.wake();
+    collect.start(ORPHAN_DELAY_MS);
+  });
+  leadership.start();
 
   const { write } = config.storage;
   const blobs = createBlobStore({
@@ -303,6 +325,7 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
     journal,
     care,
     durability,
+    coordination,
     setNode: async (name, settings) => {
       await setNode(catalog, name, settings);
       await liveTopology.refresh();

@@ -1,6 +1,7 @@
 /** Contradictions between settings that are each well formed. */
 import { checkNodes } from "./check-nodes.ts";
 import type { ListenAddress } from "./config.ts";
+import { checkCoordinator } from "./coordinator.ts";
 import { activeDomainNames, domainNames, resolveDomains } from "./domains.ts";
 import type { Settings } from "./schema/settings.ts";
 import type { StorageSettings } from "./schema/storage-settings.ts";
@@ -11,6 +12,7 @@ export function checkSettings(settings: Settings, uncertain: Uncertain): Finding
   const { storage } = settings;
   return [
     ...checkServer(settings),
+    ...checkCoordinator(settings.coordinator, uncertain),
     ...(uncertain(["storage", "activeDomains"]) ? [] : checkActiveDomains(storage)),
     ...checkDomainSettings(storage, uncertain),
     ...checkNodes(storage, uncertain),

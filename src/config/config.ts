@@ -75,9 +75,19 @@ export interface JournalConfig {
   readonly snapshotBytes: number;
 }
 
-export interface CoordinatorConfig {
-  readonly kind: "embedded";
-}
+export type CoordinatorConfig =
+  | { readonly kind: "embedded" }
+  | {
+      readonly kind: "redis";
+      /** The server, or its sentinels. */
+      readonly addresses: readonly ListenAddress[];
+      /** The name by which the sentinels know the server; absent where `addresses` is the server. */
+      readonly sentinelMaster?: string;
+      readonly tls: boolean;
+      /** PEM file with the certificates that the servers' own are signed by. */
+      readonly caFile?: string;
+      readonly database: number;
+    };
 
 export interface LogConfig {
   readonly level: LogLevel;
@@ -212,8 +222,20 @@ export interface Secrets {
   readonly rootKey?: KeyPair;
   /** Absent: generated at the first start. */
   readonly adminApiKey?: Secret;
+  readonly coordinator: CoordinatorSecrets;
   /** By node name; every S3 node has an entry. */
   readonly nodes: ReadonlyMap<string, NodeSecrets>;
+}
+
+/** Empty where Redis wants none. */
+export interface CoordinatorSecrets {
+  readonly server: RedisLogin;
+  readonly sentinels: RedisLogin;
+}
+
+export interface RedisLogin {
+  readonly username?: string;
+  readonly password?: Secret;
 }
 
 export interface KeyPair {

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { resolveQuorum } from "../placement/quorum.ts";
 import { Secret } from "../shared/secret.ts";
 import type { CatalogConfig, Config, JournalConfig, Secrets, ServerConfig, StorageConfig } from "./config.ts";
+import { resolveCoordinator, resolveCoordinatorSecrets } from "./coordinator.ts";
 import { resolveDomains } from "./domains.ts";
 import { resolveNodeSecrets, resolveNodes } from "./resolve-nodes.ts";
 import type { ServerSettings } from "./schema/server-settings.ts";
@@ -18,13 +19,13 @@ export function resolveConfig(settings: Settings): Config {
     server: resolveServer(server),
     catalog: resolveCatalog(settings.catalog.url, server.dataDir),
     journal: resolveJournal(settings.catalog, storage),
-    coordinator: settings.coordinator.url,
+    coordinator: resolveCoordinator(settings.coordinator),
     storage,
     log: settings.log,
   };
 }
 
-export function resolveSecrets({ server, storage }: Settings): Secrets {
+export function resolveSecrets({ server, coordinator, storage }: Settings): Secrets {
   const { accessKey, secretKey } = server.rootKey;
   const { apiKey } = server.admin;
   return {
@@ -32,6 +33,7 @@ export function resolveSecrets({ server, storage }: Settings): Secrets {
       ? { rootKey: { accessKey, secretKey: new Secret(secretKey) } }
       : {}),
     ...(apiKey === undefined ? {} : { adminApiKey: new Secret(apiKey) }),
+    coordinator: resolveCoordinatorSecrets(coordinator),
     nodes: resolveNodeSecrets(storage),
   };
 }

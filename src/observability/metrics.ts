@@ -4,6 +4,7 @@
  */
 import { collectDefaultMetrics, Gauge, Registry } from "prom-client";
 import { type CapacityMetrics, capacityMetrics } from "./capacity-metrics.ts";
+import { type CoordinatorMetrics, coordinatorMetrics } from "./coordinator-metrics.ts";
 import { liveGauge, settle } from "./gauges.ts";
 import { type JournalMetrics, journalMetrics } from "./journal-metrics.ts";
 import { type NodeMetrics, nodeMetrics } from "./node-metrics.ts";
@@ -39,7 +40,8 @@ export interface Metrics
     ScrubMetrics,
     JournalMetrics,
     RedirectMetrics,
-    VerifiedAgeMetrics {
+    VerifiedAgeMetrics,
+    CoordinatorMetrics {
   requestStarted(): void;
   requestFinished(request: FinishedRequest): void;
   /** Counts an acknowledged or refused write by its class: `full`, `quorum`, `degraded`, `no`. */
@@ -81,6 +83,7 @@ export function createMetrics({ version, processMetrics }: MetricsOptions): Metr
     ...journalMetrics(registry),
     ...redirectMetrics(registry),
     ...verifiedAgeMetrics(registry),
+    ...coordinatorMetrics(registry),
     async render() {
       return { contentType: registry.contentType, body: await registry.metrics() };
     },

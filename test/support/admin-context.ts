@@ -75,6 +75,7 @@ export function adminContext(
     members,
     durability,
     orphans: gateway.process.orphans,
+    coordination: () => ({ kind: "embedded", available: true, leader: true }),
     scrubbing: new Scrubbing({
       ...scrubDeps(gateway, []),
       scrub: NO_LIMITS,

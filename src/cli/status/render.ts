@@ -1,6 +1,7 @@
 /** The cluster on one screen. Pure: what was asked for, at a time, for a width and a height. */
 import type { Domains, Worker } from "../../admin/api-types.ts";
 import { formatSince, formatSpan } from "../age-text.ts";
+import { formatCoordinator } from "../coordinator-text.ts";
 import { formatJournal } from "../journal-text.ts";
 import { formatBytes } from "../text.ts";
 import { bar, type Cell, columns, type Screen, type Span, type Style, textLine } from "./layout.ts";
@@ -66,6 +67,7 @@ function summary({ status, domains }: StatusView, frame: Frame): string[] {
     ],
     ["Policy:    ", `factor ${domains.replication_factor}, quorum ${domains.write_quorum}`],
     ["Journal:   ", { text: formatJournal(status.journal), ...(failure === null ? {} : { style: "bad" }) } as Span],
+    ["Leader:    ", formatCoordinator(status.coordinator)],
     ...(status.master_id === null ? [] : [["Master:    ", status.master_id]]),
   ].map((cells) => textLine(cells, frame));
 }

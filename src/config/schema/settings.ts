@@ -6,7 +6,7 @@
  * reported together with everything else.
  */
 import * as z from "zod";
-import type { CoordinatorConfig } from "../config.ts";
+import { coordinatorSettings } from "./coordinator-settings.ts";
 import { duration, type Leaf, leaf, type Reading, size, word } from "./leaves.ts";
 import { serverSettings } from "./server-settings.ts";
 import { settingNotes } from "./setting-notes.ts";
@@ -26,17 +26,6 @@ const catalogUrl = (): Leaf<CatalogUrl> =>
     const folder = /^lmdb:(?!\/\/)(.+)$/.exec(written)?.[1];
     return folder === undefined ? { refused: true } : { value: { kind: "lmdb", path: folder } };
   });
-
-const coordinatorUrl = (): Leaf<CoordinatorConfig> =>
-  leaf("embedded:", (written): Reading<CoordinatorConfig> => {
-    if (written === "embedded:") return { value: { kind: "embedded" } };
-    const urls = Array.isArray(written) ? written : [written];
-    return { refused: urls.some(isRedis) ? "must be embedded: because Redis is not in this version" : true };
-  });
-
-function isRedis(written: unknown): boolean {
-  return typeof written === "string" && /^rediss?:/.test(written);
-}
 
 export const settingsSchema = z.strictObject({
   server: serverSettings.prefault({}),
@@ -62,13 +51,7 @@ export const settingsSchema = z.strictObject({
       }),
     })
     .prefault({}),
-  coordinator: z
-    .strictObject({
-      url: coordinatorUrl()
-        .prefault("embedded:")
-        .register(settingNotes, { meaning: "who does what now; this version has it built in", secret: true }),
-    })
-    .prefault({}),
+  coordinator: coordinatorSettings.prefault({}),
   storage: storageSettings.prefault({}),
   log: z
     .strictObject({

@@ -46,6 +46,8 @@ export interface RepairDeps {
   readonly members: () => Members;
   readonly reader: BlobReader;
   readonly ledger: SlotLedger;
+  /** For what reads find bad, which every gateway puts on record, leader or not; by default `ledger`. */
+  readonly damageLedger?: SlotLedger;
   readonly discard: (blobId: Id, copies: readonly Location[]) => void;
   readonly clock: Clock;
   readonly random: Random;
@@ -98,10 +100,10 @@ export class Repairer {
 
   /** Takes a copy that a reader found bad out of service, so that it is replaced. */
   async recordDamage({ blobId, slot: number, location, kind }: CopyDamage): Promise<void> {
-    const { catalog, ledger, members, logger } = this.#deps;
+    const { catalog, ledger, damageLedger = ledger, members, logger } = this.#deps;
     const entry = await catalog.kv.get(copyIndexKey(location.nodeUuid, location.key));
     if (entry === undefined) return;
-    const outcome = await ledger.change(blobId, decodeCopyEntry(entry.value).home, ({ blob }) => {
+    const outcome = await damageLedger.change(blobId, decodeCopyEntry(entry.value).home, ({ blob }) => {
       const slot = blob.slots[number];
       if (slot === undefined || !isReadable(slot) || !isSamePlace(slot.location, location)) return undefined;
       // Even a copy that is lost keeps its place until another one stands: the node may only show an old state of its

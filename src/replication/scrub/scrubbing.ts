@@ -3,7 +3,7 @@ import type { Members } from "../../cluster/members.ts";
 import { NodeError } from "../../nodes/storage-node.ts";
 import { type Clock, sleep } from "../../shared/clock.ts";
 import type { Id } from "../../shared/ids.ts";
-import { Worker } from "../worker.ts";
+import { Worker, type WorkerOptions } from "../worker.ts";
 import type { ComparisonPass, ComparisonState } from "./comparison-state.ts";
 import type { ScrubLimits } from "./copy-scrubber.ts";
 import { type ComparisonLimits, NodeComparison, type NodeComparisonDeps } from "./node-comparison.ts";
@@ -22,6 +22,8 @@ export interface ScrubbingDeps
     Omit<NodeComparisonDeps, "limits" | "observer"> {
   readonly scrub: ScrubLimits;
   readonly comparison: ComparisonLimits;
+  /** Leaves runs out while another gateway does the background work; by default none. */
+  readonly whileLeading?: (run: WorkerOptions["run"]) => WorkerOptions["run"];
 }
 
 export interface NodeScrubReport {
@@ -50,7 +52,7 @@ export class Scrubbing implements AsyncDisposable {
   readonly #members: () => Members;
 
   /** For the nodes that are members now. */
-  constructor({ scrub, comparison, ...deps }: ScrubbingDeps) {
+  constructor({ scrub, comparison, whileLeading = (run) => run, ...deps }: ScrubbingDeps) {
     const { members, clock, logger } = deps;
     this.#clock = clock;
     this.#members = members;
@@ -62,7 +64,7 @@ export class Scrubbing implements AsyncDisposable {
           comparison: new NodeComparison({ ...deps, limits: comparison }, { uuid, name }),
         };
         const worker = (what: string, run: (signal: AbortSignal) => Promise<void>): Worker =>
-          new Worker({ name: `${what} ${name}`, intervalMs: LOOK_INTERVAL_MS, clock, logger, run });
+          new Worker({ name: `${what} ${name}`, intervalMs: LOOK_INTERVAL_MS, clock, logger, run: whileLeading(run) });
         const workers = [
           worker("comparison", (signal) => work.comparison.run(signal)),
           worker("scrub", (signal) => work.scrubber.run(signal)),

@@ -48,6 +48,7 @@ test("the status of a healthy cluster counts its nodes and their bytes", async (
     workers_degraded: 0,
     pending_replications: 0,
     journal: { mode: "sync", lag_ms: 0, lag_commits: 0, failure: null },
+    coordinator: { kind: "embedded", available: true, leader: true },
   });
 });
 

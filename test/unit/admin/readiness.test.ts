@@ -81,6 +81,14 @@ test("it is read-only exactly when a write is refused, whatever the policy", asy
   }
 });
 
+test("without an answer of the coordinator it is degraded: background work pauses, clients are served", async () => {
+  const gateway = await openInMemoryGateway();
+  const coordination = () => ({ kind: "redis", available: false, leader: false }) as const;
+  const { status, answer } = await readiness({ ...adminContext(gateway), coordination, draining: () => false });
+  assert.deepEqual([status, answer.status], [200, "degraded"]);
+  assert.deepEqual(answer.reasons, ["the coordinator does not answer: background work pauses"]);
+});
+
 test("a gateway without its catalog, or on its way down, is not ready", async () => {
   const gateway = await openInMemoryGateway();
   assert.equal((await look(gateway, true)).status, "503 draining");

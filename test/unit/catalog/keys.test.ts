@@ -24,6 +24,7 @@ const KINDS: Readonly<Record<string, (from: Drawn) => { key: KvKey; ranges: read
   cluster: () => ({ key: keys.clusterKey(), ranges: [] }),
   topology: () => ({ key: keys.topologyKey(), ranges: [] }),
   node: ({ a }) => ({ key: keys.nodeKey(a), ranges: [keys.nodesRange()] }),
+  leader: () => ({ key: keys.leaderKey(), ranges: [] }),
   session: ({ number }) => ({ key: keys.sessionKey(number), ranges: [keys.sessionsRange()] }),
   bucket: ({ name }) => ({ key: keys.bucketKey(name), ranges: [keys.bucketsRange()] }),
   object: ({ a, key }) => ({

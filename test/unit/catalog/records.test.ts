@@ -36,6 +36,7 @@ import {
   encodePendingDelete,
   type PendingDelete,
 } from "../../../src/catalog/records/dying.ts";
+import { decodeLeader, encodeLeader, type Leader } from "../../../src/catalog/records/leader.ts";
 import {
   decodeManifestPage,
   decodePart,
@@ -84,6 +85,7 @@ import {
   aPin,
   aRepairEntry,
   aSession,
+  aText,
   aTopologyRecord,
   aVersion,
 } from "./arbitraries.ts";
@@ -292,6 +294,17 @@ const sessionCodec: Codec<Session> = {
   golden: [
     [{ startedAtMs: MS, host: "gw-1", pid: 4711, state: "live" }, "0194cb427a3185c507b000a467772d31cd1267c3"],
     [{ startedAtMs: MS, host: "gw-1", pid: 4711, state: "ended" }, "0194cb427a3185c507b000a467772d31cd1267c2"],
+  ],
+};
+
+const leaderCodec: Codec<Leader> = {
+  name: "leader",
+  encode: encodeLeader,
+  decode: decodeLeader,
+  arbitrary: fc.record({ epoch: fc.maxSafeNat(), session: fc.nat(), host: aText }),
+  golden: [
+    [{ epoch: 1, session: 42, host: "gw-1" }, "0193012aa467772d31"],
+    [{ epoch: 300, session: 1, host: "" }, "0193cd012c01a0"],
   ],
 };
 
@@ -546,6 +559,7 @@ testCodec(bucketCodec);
 testCodec(pinCodec);
 testCodec(clusterCodec);
 testCodec(sessionCodec);
+testCodec(leaderCodec);
 testCodec(cursorCodec);
 testCodec(floorCodec);
 testCodec(dyingCodec);

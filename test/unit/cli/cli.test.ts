@@ -32,6 +32,7 @@ const STATUS: ClusterStatus = {
   workers_degraded: 1,
   pending_replications: 7,
   journal: { mode: "async", lag_ms: 3_210, lag_commits: 12, failure: null },
+  coordinator: { kind: "redis", available: true, leader: false },
 };
 
 const NODE: Workers["workers"][number] = {
@@ -416,12 +417,13 @@ describe("what is printed", () => {
   test("status tells the state of the cluster on one screen", async () => {
     const { code, stdout } = await run("status");
     assert.equal(code, 0);
-    assert.deepEqual(stdout.split("\n").slice(0, 9), [
+    assert.deepEqual(stdout.split("\n").slice(0, 10), [
       "Cluster:   not healthy",
       "Nodes:     1 of 2 healthy",
       "Capacity:  [#######-------------]  37 %  1.5 GiB of 4.0 GiB, 2.5 GiB free",
       "Policy:    factor 2, quorum 2",
       "Journal:   async, behind 3.2 s",
+      "Leader:    redis, this gateway does not lead",
       "Copies:    missing 3, handoff 0, unverified 0, corrupt 0, dead letters 0",
       "",
       "DOMAINS",

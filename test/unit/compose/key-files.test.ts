@@ -8,7 +8,7 @@ import type { Secrets } from "../../../src/config/config.ts";
 import { seededRandom } from "../../../src/shared/random.ts";
 import { Secret } from "../../../src/shared/secret.ts";
 
-const NONE: Secrets = { nodes: new Map() };
+const NONE: Secrets = { coordinator: { server: {}, sentinels: {} }, nodes: new Map() };
 
 class KeyFolder implements AsyncDisposable {
   readonly #parent: string;

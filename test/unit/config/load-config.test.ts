@@ -252,7 +252,6 @@ storage:
     const yaml = `
 server: { workers: 2 }
 catalog: { url: "postgres://db/bulkhead" }
-coordinator: { url: ["redis://one", "redis://two"] }
 storage: { active-domains: [a], nodes: [{ name: n, endpoint: "bulkhead://h:1", faultDomain: a }] }
 `;
     const reasons = problemsOf({ yaml }).map(({ property, reason }) => [
@@ -262,7 +261,6 @@ storage: { active-domains: [a], nodes: [{ name: n, endpoint: "bulkhead://h:1", f
     assert.deepEqual(reasons, [
       ["server.workers", "processes are"],
       ["catalog.url", "PostgreSQL is"],
-      ["coordinator.url", "Redis is"],
       ["storage.nodes[0].endpoint", "bulkhead:// is"],
     ]);
   });

@@ -68,6 +68,7 @@ const VIEW: StatusView = {
     workers_degraded: 1,
     pending_replications: 7,
     journal: { mode: "async", lag_ms: 3_210, lag_commits: 12, failure: null },
+    coordinator: { kind: "redis", available: true, leader: false },
   },
   domains: {
     replication_factor: 2,
@@ -143,6 +144,7 @@ Nodes:     3 of 4 healthy
 Capacity:  [#######-------------]  37 %  3.0 GiB of 8.0 GiB, 5.0 GiB free
 Policy:    factor 2, quorum 2
 Journal:   async, behind 3.2 s
+Leader:    redis, this gateway does not lead
 Copies:    missing 5, handoff 2, unverified 0, corrupt 0, dead letters 0 (missing for 6 min)
 Removal:   dying blobs 3, orphans 0
 
@@ -171,6 +173,7 @@ Nodes:     3 of 4 healthy
 Capacity:  [###-------]  37 %  3.0 GiB of 8.0 GiB, 5.0 GiB free
 Policy:    factor 2, quorum 2
 Journal:   async, behind 3.2 s
+Leader:    redis, this gateway does not lead
 Copies:    missing 5, handoff 2, unverified 0, corrupt 0, dead letters 0 (missi~
 Removal:   dying blobs 3, orphans 0
 
