@@ -98,7 +98,7 @@ export async function openWatchedHandle(
     {
       clusterId: CONTRACT_CLUSTER_ID,
       config: { storage } as unknown as Pick<Config, "storage">,
-      secrets: { coordinator: {}, nodes: new Map([["node", keys]]) },
+      secrets: { coordinator: { server: {}, sentinels: {} }, nodes: new Map([["node", keys]]) },
       metrics,
       clock,
       random: { ...seededRandom(1), float: () => 0 },
