@@ -7,13 +7,14 @@ import { type Catalog, walk } from "../catalog/catalog.ts";
 import type { Journal } from "../catalog/journal/journal.ts";
 import { copiesRange, dyingRange, partsOfRepairKey, repairRange } from "../catalog/keys.ts";
 import type { Kv, KvRange } from "../catalog/kv.ts";
-import type { Member, Members } from "../cluster/members.ts";
+import { isHealthy, type Member, type Members } from "../cluster/members.ts";
 import type { Capacity, CopyKey } from "../nodes/storage-node.ts";
 import type { VolumeUsage } from "../nodes/volume/compactor.ts";
 import type { OrphanCollector } from "../replication/reclaim/orphan-collector.ts";
 import type { Id } from "../shared/ids.ts";
 import type { ClusterStatus, Domains, Replication, Worker, Workers } from "./api-types.ts";
 import { summaryOf } from "./catalog-views.ts";
+import { healthFields } from "./worker-health.ts";
 
 /** What the configuration says of a node that the topology does not keep. */
 export interface NodePlace {
@@ -43,7 +44,7 @@ export async function clusterStatus(context: AdminContext): Promise<ClusterStatu
   const known = capacities.filter((capacity) => capacity !== undefined);
   const total = sum(known.map((capacity) => capacity.totalBytes));
   const used = sum(known.map((capacity) => capacity.usedBytes));
-  const online = all.filter((member) => member.state === "online").length;
+  const online = all.filter(isHealthy).length;
   const count = all.length + (await unconfiguredHolders(context)).length;
   const pending = await countEntries(context.catalog.kv, repairRange());
   const journal = summaryOf(context.journal.summary());
@@ -94,8 +95,7 @@ async function worker(context: AdminContext, member: Member): Promise<Worker> {
     home_domain: spec.homeDomain,
     kind,
     endpoint,
-    state: member.state,
-    reason: member.reason ?? null,
+    ...healthFields(member),
     since: new Date(member.sinceMs).toISOString(),
     accepts_writes: context.members().acceptsWrites(spec.uuid),
     weight: spec.weight,
@@ -153,7 +153,7 @@ export async function domains(context: AdminContext): Promise<Domains> {
         min_nodes: domain.minNodes,
         replica_count: domain.replicaCount,
         node_count: own.length,
-        nodes_online: own.filter(({ member }) => member.state === "online").length,
+        nodes_online: own.filter(({ member }) => isHealthy(member)).length,
         total_bytes: sum(capacities.map((capacity) => capacity.totalBytes)),
         used_bytes: sum(capacities.map((capacity) => capacity.usedBytes)),
         free_bytes: sum(capacities.map((capacity) => capacity.freeBytes)),
@@ -191,7 +191,7 @@ export async function replication(context: AdminContext): Promise<Replication> {
 
 /** Never fails: a node that cannot tell now is one of unknown capacity. */
 async function capacityOf(member: Member): Promise<Capacity | undefined> {
-  if (member.state !== "online") return undefined;
+  if (!isHealthy(member)) return undefined;
   return member.node.capacity().catch(() => undefined);
 }
 

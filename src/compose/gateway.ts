@@ -6,6 +6,7 @@ import { hostname } from "node:os";
 import { join, resolve } from "node:path";
 import { replication } from "../admin/cluster-views.ts";
 import { createAdminServer } from "../admin/server.ts";
+import { isHealthy } from "../cluster/members.ts";
 import type { Config, ListenAddress, Secrets } from "../config/config.ts";
 import type { Principal } from "../objects/api.ts";
 import { createLoggers, type Logger } from "../observability/logger.ts";
@@ -74,6 +75,8 @@ export async function startGateway(options: {
     orphans: storage.orphans,
     scrubbing: storage.scrubbing,
     setNode: storage.setNode,
+    rejoinNode: storage.rejoinNode,
+    events: storage.events,
     journal: storage.journal,
     ...storage.care,
     placeOf: nodePlaces(config.storage.nodes, storage.catalog.clusterId),
@@ -86,9 +89,15 @@ export async function startGateway(options: {
       .map((member) => ({
         node: member.spec.name,
         domain: member.spec.domain,
-        online: member.state === "online",
+        online: isHealthy(member),
         loadScore: member.loadScore(),
       })),
+  );
+  metrics.watchHealth(() =>
+    storage
+      .members()
+      .all()
+      .map(({ spec, state, conditions, missedProbes }) => ({ node: spec.name, state, conditions, missedProbes })),
   );
   metrics.watchVolumes(() =>
     storage

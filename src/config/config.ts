@@ -12,6 +12,7 @@ export interface Config {
   readonly journal: JournalConfig;
   readonly coordinator: CoordinatorConfig;
   readonly storage: StorageConfig;
+  readonly events: EventsConfig;
   readonly log: LogConfig;
 }
 
@@ -73,6 +74,11 @@ export interface JournalConfig {
   readonly snapshotIntervalMs: number;
   /** Bytes of journal after which a snapshot is made before its time. */
   readonly snapshotBytes: number;
+}
+
+export interface EventsConfig {
+  /** Absent: events are posted nowhere. */
+  readonly webhook?: { readonly url: string; readonly timeoutMs: number };
 }
 
 export interface CoordinatorConfig {
@@ -208,6 +214,8 @@ export interface Secrets {
   readonly rootKey?: KeyPair;
   /** Absent: generated at the first start. */
   readonly adminApiKey?: Secret;
+  /** Sent with every event to the webhook. */
+  readonly webhookSecret?: Secret;
   /** By node name; every S3 node has an entry. */
   readonly nodes: ReadonlyMap<string, NodeSecrets>;
 }

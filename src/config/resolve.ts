@@ -2,9 +2,18 @@
 import { join } from "node:path";
 import { resolveQuorum } from "../placement/quorum.ts";
 import { Secret } from "../shared/secret.ts";
-import type { CatalogConfig, Config, JournalConfig, Secrets, ServerConfig, StorageConfig } from "./config.ts";
+import type {
+  CatalogConfig,
+  Config,
+  EventsConfig,
+  JournalConfig,
+  Secrets,
+  ServerConfig,
+  StorageConfig,
+} from "./config.ts";
 import { resolveDomains } from "./domains.ts";
 import { resolveNodeSecrets, resolveNodes } from "./resolve-nodes.ts";
+import type { EventSettings } from "./schema/event-settings.ts";
 import type { ServerSettings } from "./schema/server-settings.ts";
 import type { CatalogUrl, Settings } from "./schema/settings.ts";
 import type { StorageSettings } from "./schema/storage-settings.ts";
@@ -20,11 +29,12 @@ export function resolveConfig(settings: Settings): Config {
     journal: resolveJournal(settings.catalog, storage),
     coordinator: settings.coordinator.url,
     storage,
+    events: resolveEvents(settings.events),
     log: settings.log,
   };
 }
 
-export function resolveSecrets({ server, storage }: Settings): Secrets {
+export function resolveSecrets({ server, storage, events }: Settings): Secrets {
   const { accessKey, secretKey } = server.rootKey;
   const { apiKey } = server.admin;
   return {
@@ -32,8 +42,13 @@ export function resolveSecrets({ server, storage }: Settings): Secrets {
       ? { rootKey: { accessKey, secretKey: new Secret(secretKey) } }
       : {}),
     ...(apiKey === undefined ? {} : { adminApiKey: new Secret(apiKey) }),
+    ...(events.webhook.secret === undefined ? {} : { webhookSecret: new Secret(events.webhook.secret) }),
     nodes: resolveNodeSecrets(storage),
   };
+}
+
+function resolveEvents({ webhook: { url, timeout } }: EventSettings): EventsConfig {
+  return url === undefined ? {} : { webhook: { url, timeoutMs: timeout } };
 }
 
 function resolveCatalog(url: CatalogUrl, dataDir: string): CatalogConfig {

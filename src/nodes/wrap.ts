@@ -16,6 +16,7 @@ import { type BreakerChange, CircuitBreaker } from "./wrappers/circuit-breaker.t
 import { Deadlines } from "./wrappers/deadlines.ts";
 import { LimitedNode } from "./wrappers/limited-node.ts";
 import { type NodeLimits, TICK_MS } from "./wrappers/limits.ts";
+import { LiveSigns, type NodeSigns } from "./wrappers/live-signs.ts";
 import { MetricsNode, type NodeObserver } from "./wrappers/metrics-node.ts";
 import { RetryNode } from "./wrappers/retry-node.ts";
 import { RoomWatch } from "./wrappers/room-watch.ts";
@@ -45,6 +46,8 @@ export interface WrappedNode {
   load(): { readonly inflight: number; readonly waiting: number };
   /** What it last told of its capacity; `undefined` while unknown. Never waits. */
   lastCapacity(): Capacity | undefined;
+  /** What live traffic shows of it. */
+  signs(): NodeSigns;
 }
 
 export function wrapNode(driver: StorageNode, deps: WrapDeps): WrappedNode {
@@ -52,9 +55,11 @@ export function wrapNode(driver: StorageNode, deps: WrapDeps): WrappedNode {
   const deadlines = new Deadlines(clock, TICK_MS);
   const breaker = new CircuitBreaker(clock, limits.breaker);
   const available = (): boolean => breaker.state === "closed";
+  const signs = new LiveSigns(clock);
   const roomObserver: NodeObserver = {
     started: (operation) => observer.started(operation),
     finished(operation, outcome, durationMs, bytes) {
+      if (outcome === "ok") signs.succeeded(operation, durationMs, bytes);
       if (operation === "put" && (outcome === "full" || outcome === "read-only")) room.refused();
       observer.finished(operation, outcome, durationMs, bytes);
     },
@@ -77,5 +82,6 @@ export function wrapNode(driver: StorageNode, deps: WrapDeps): WrappedNode {
     hasRoom: () => room.hasRoom(),
     load: () => limited.load(),
     lastCapacity: () => room.lastCapacity(),
+    signs: () => signs.signs(),
   };
 }

@@ -1,5 +1,6 @@
 /** What the admin API looks at, over a gateway in memory. */
 import type { CatalogContext } from "../../src/admin/catalog-views.ts";
+import type { HealthContext } from "../../src/admin/health-view.ts";
 import type { NodesContext } from "../../src/admin/nodes-view.ts";
 import type { ScrubContext } from "../../src/admin/scrub-view.ts";
 import { DurableChanges } from "../../src/catalog/journal/durable-changes.ts";
@@ -8,6 +9,8 @@ import type { JournalCluster } from "../../src/catalog/journal/journal-nodes.ts"
 import { Verifier } from "../../src/catalog/journal/verify.ts";
 import { memoryKv } from "../../src/catalog/memory/memory-kv.ts";
 import { setNode } from "../../src/cluster/change-topology.ts";
+import { CatalogEventLog } from "../../src/cluster/events/catalog-event-log.ts";
+import { rejoinNode } from "../../src/cluster/health/decommissioner.ts";
 import { silentLogger } from "../../src/observability/logger.ts";
 import { Scrubbing } from "../../src/replication/scrub/scrubbing.ts";
 import type { InMemoryGateway } from "./in-memory-gateway.ts";
@@ -44,7 +47,7 @@ function journalCluster(gateway: InMemoryGateway): JournalCluster {
 }
 
 /** The journal is not started: nothing was handed over to it. Nodes of domain d0 are volumes, the others S3 endpoints. */
-export function adminContext(gateway: InMemoryGateway): NodesContext & ScrubContext & CatalogContext {
+export function adminContext(gateway: InMemoryGateway): NodesContext & ScrubContext & CatalogContext & HealthContext {
   const cluster = journalCluster(gateway);
   const { kv, clock, random } = gateway;
   const logger = silentLogger;
@@ -65,6 +68,8 @@ export function adminContext(gateway: InMemoryGateway): NodesContext & ScrubCont
       comparison: { enabled: true, intervalMs: DAY_MS },
     }),
     setNode: (name, settings) => setNode(gateway.process.catalog, name, settings),
+    events: new CatalogEventLog({ catalog: gateway.process.catalog, clock, logger, gateway: "test" }),
+    rejoinNode: (name) => rejoinNode(gateway.process.catalog, name),
     usageOf: () => undefined,
     placeOf: (name) =>
       name.startsWith("d0")

@@ -48,6 +48,9 @@ const KINDS: Readonly<Record<string, (from: Drawn) => { key: KvKey; ranges: read
     key: keys.pendingDeleteKey(a, copyKey),
     ranges: [keys.pendingDeletesRange(a)],
   }),
+  event: ({ number }) => ({ key: keys.eventKey(number), ranges: [keys.eventsRange()] }),
+  "event-cursor": ({ name }) => ({ key: keys.eventCursorKey(name), ranges: [] }),
+  "health-report": ({ number }) => ({ key: keys.healthReportKey(number), ranges: [keys.healthReportsRange()] }),
   cursor: ({ name }) => ({ key: keys.cursorKey(name), ranges: [keys.cursorsRange()] }),
   usage: ({ a, number }) => ({ key: keys.usageKey(a, number), ranges: [keys.usageRange(a)] }),
 };

@@ -41,8 +41,8 @@ export class TestHandle implements NodeHandle {
 
   /** What the node's probes find from now on; all is well when nothing is given. */
   find(...findings: ProbeFinding[]): void {
-    this.node.hooks.probe = async () => {
-      this.probes++;
+    this.node.hooks.probe = async (depth) => {
+      if (depth === "reach") this.probes++;
       return [{ check: "reach", passed: true }, ...findings];
     };
   }
@@ -106,6 +106,10 @@ export class Cluster implements AsyncDisposable {
 
   state(name: string): string | undefined {
     return this.members.get(this.handle(name).uuid)?.state;
+  }
+
+  conditions(name: string): readonly string[] | undefined {
+    return this.members.get(this.handle(name).uuid)?.conditions;
   }
 
   reason(name: string): string | undefined {
