@@ -119,6 +119,8 @@ export class DeepProbes {
       this.#failures.delete(depth);
       this.#found.delete(depth);
     } else {
+      // That it does not answer is for the probe of reach to say.
+      if (failure.kind === "unreachable" || failure.kind === "aborted") return;
       const failures = (this.#failures.get(depth) ?? 0) + 1;
       this.#failures.set(depth, failures);
       const { kind, reason } = failure;
@@ -138,14 +140,7 @@ interface Failure {
 }
 
 /** Kinds that may be gone a moment later. */
-const PASSING: ReadonlySet<NodeErrorKind> = new Set<NodeErrorKind>([
-  "unreachable",
-  "timeout",
-  "busy",
-  "aborted",
-  "io",
-  "not-found",
-]);
+const PASSING: ReadonlySet<NodeErrorKind> = new Set<NodeErrorKind>(["timeout", "busy", "io", "not-found"]);
 
 /** What is known of the failure by the checks that failed; the first of those that say more than that it is away. */
 function failureOf(findings: readonly ProbeFinding[]): Failure | undefined {
@@ -153,7 +148,10 @@ function failureOf(findings: readonly ProbeFinding[]): Failure | undefined {
   const telling = failed.find(({ kind }) => kind !== undefined && !PASSING.has(kind)) ?? failed[0];
   if (telling === undefined) return undefined;
   const { check, reason, kind } = telling;
-  return { kind, reason: reason === undefined ? check : `${check}: ${reason}` };
+  return {
+    kind: check === "reach" ? "unreachable" : kind,
+    reason: reason === undefined ? check : `${check}: ${reason}`,
+  };
 }
 
 function thrown(error: unknown): Failure {
