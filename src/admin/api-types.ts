@@ -3,10 +3,10 @@
  * Names are in snake case; times are RFC 3339 in UTC; `null` stands for what is not known.
  */
 import * as z from "zod";
-import type { NodeState } from "../cluster/members.ts";
 import type { DiskType } from "../placement/topology.ts";
 import { journalSummarySchema } from "./catalog-types.ts";
 import { coordinatorSchema } from "./coordinator-view.ts";
+import { workerHealthFields } from "./health-types.ts";
 import { PROVE_PATHS } from "./prove/prove-types.ts";
 
 /** Paths under the admin port; all of them want `X-API-Key`. */
@@ -17,6 +17,7 @@ export const API_PATHS = {
   replication: "/api/v1/storage/cluster/replication",
   /** Followed by `/{name}`, percent-encoded. */
   nodes: "/api/v1/storage/cluster/nodes",
+  events: "/api/v1/storage/cluster/events",
   scrub: "/api/v1/storage/cluster/scrub",
   journal: "/api/v1/catalog/journal",
   snapshot: "/api/v1/catalog/snapshot",
@@ -76,14 +77,6 @@ export const clusterStatusSchema = z
   .meta({ id: "ClusterStatus" });
 export type ClusterStatus = z.infer<typeof clusterStatusSchema>;
 
-const NODE_STATES = [
-  "joining",
-  "online",
-  "offline",
-  "access-denied",
-  "replaced",
-  "refused",
-] as const satisfies readonly NodeState[];
 const DISK_TYPES = ["ssd", "hdd", "nvme", "unknown"] as const satisfies readonly DiskType[];
 
 export const compactionSchema = z
@@ -108,8 +101,7 @@ export const workerSchema = z
     home_domain: z.string().meta({ description: "the fault domain that it lives in" }),
     kind: z.enum(["volume", "s3"]),
     endpoint: z.string().meta({ description: "URL of an S3 endpoint, or the folder of a volume" }),
-    state: z.enum(NODE_STATES),
-    reason: z.string().nullable().meta({ description: "why it is not online" }),
+    ...workerHealthFields,
     since: time().meta({ description: "when it came to its state" }),
     accepts_writes: z.boolean(),
     weight: count(),

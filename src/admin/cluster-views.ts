@@ -7,7 +7,7 @@ import { type Catalog, walk } from "../catalog/catalog.ts";
 import type { Journal } from "../catalog/journal/journal.ts";
 import { copiesRange, dyingRange, partsOfRepairKey, repairRange } from "../catalog/keys.ts";
 import type { Kv, KvRange } from "../catalog/kv.ts";
-import type { Member, Members } from "../cluster/members.ts";
+import { isHealthy, type Member, type Members } from "../cluster/members.ts";
 import type { CopyKey } from "../nodes/storage-node.ts";
 import type { VolumeUsage } from "../nodes/volume/compactor.ts";
 import type { OrphanCollector } from "../replication/reclaim/orphan-collector.ts";
@@ -16,6 +16,7 @@ import type { ClusterStatus, Domains, Replication, Worker, Workers } from "./api
 import { summaryOf } from "./catalog-views.ts";
 import type { CoordinatorState } from "./coordinator-view.ts";
 import { capacityOf, type FiguresContext, figuresFields } from "./node-figures.ts";
+import { healthFields } from "./worker-health.ts";
 
 /** What the configuration says of a node that the topology does not keep. */
 export interface NodePlace {
@@ -46,7 +47,7 @@ export async function clusterStatus(context: AdminContext): Promise<ClusterStatu
   const known = capacities.filter((capacity) => capacity !== undefined);
   const total = sum(known.map((capacity) => capacity.totalBytes));
   const used = sum(known.map((capacity) => capacity.usedBytes));
-  const online = all.filter((member) => member.state === "online").length;
+  const online = all.filter(isHealthy).length;
   const count = all.length + (await unconfiguredHolders(context)).length;
   const pending = await countEntries(context.catalog.kv, repairRange());
   const journal = summaryOf(context.journal.summary());
@@ -98,8 +99,7 @@ async function worker(context: AdminContext, member: Member): Promise<Worker> {
     home_domain: spec.homeDomain,
     kind,
     endpoint,
-    state: member.state,
-    reason: member.reason ?? null,
+    ...healthFields(member),
     since: new Date(member.sinceMs).toISOString(),
     accepts_writes: context.members().acceptsWrites(spec.uuid),
     weight: spec.weight,
@@ -157,7 +157,7 @@ export async function domains(context: AdminContext): Promise<Domains> {
         min_nodes: domain.minNodes,
         replica_count: domain.replicaCount,
         node_count: own.length,
-        nodes_online: own.filter(({ member }) => member.state === "online").length,
+        nodes_online: own.filter(({ member }) => isHealthy(member)).length,
         total_bytes: sum(capacities.map((capacity) => capacity.totalBytes)),
         used_bytes: sum(capacities.map((capacity) => capacity.usedBytes)),
         free_bytes: sum(capacities.map((capacity) => capacity.freeBytes)),

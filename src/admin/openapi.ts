@@ -15,6 +15,7 @@ import {
 } from "./api-types.ts";
 import { changesSchema, journalSchema, rebuildSchema, snapshotSchema, verificationSchema } from "./catalog-types.ts";
 import { directPaths } from "./direct-openapi.ts";
+import { eventsSchema } from "./health-types.ts";
 import { durabilitySchema, PROVE_PARAMETERS, provePageSchema } from "./prove/prove-types.ts";
 
 /** The admin port's OpenAPI 3.1 description. */
@@ -40,6 +41,23 @@ export function openApiDocument(version: string): ReturnType<typeof createDocume
           security: [{ apiKey: [] }],
           requestBody: { required: true, content: { "application/json": { schema: nodeSettingsSchema } } },
           responses: { 200: json("the node as it is now", workersSchema), 400: problem, 409: problem, ...refusals },
+        },
+        parameters: [{ name: "name", in: "path", required: true, schema: { type: "string" } }],
+      },
+      [API_PATHS.events]: {
+        ...guarded("What happened to nodes and domains, in order; the newest when nothing is said", eventsSchema, {
+          400: problem,
+        }),
+        parameters: [
+          { name: "after", in: "query", required: false, schema: { type: "integer", minimum: 0 } },
+          { name: "limit", in: "query", required: false, schema: { type: "integer", minimum: 1, maximum: 1_000 } },
+        ],
+      },
+      [`${API_PATHS.nodes}/{name}/rejoin`]: {
+        post: {
+          summary: "Takes a decommissioned storage node back",
+          security: [{ apiKey: [] }],
+          responses: { 200: json("the node as it is now", workersSchema), 409: problem, ...refusals },
         },
         parameters: [{ name: "name", in: "path", required: true, schema: { type: "string" } }],
       },

@@ -62,7 +62,8 @@ function canWrite(members: Members): boolean {
   return degradedWrite.enabled && copies >= degradedWrite.minReplicas;
 }
 
-function troubleOf({ spec, state, reason }: Member, acceptsWrites: boolean): string[] {
-  if (state !== "online") return [`node ${spec.name} is ${state}${reason === undefined ? "" : `: ${reason}`}`];
+function troubleOf({ spec, state, conditions, reason }: Member, acceptsWrites: boolean): string[] {
+  const trouble = state === "online" ? conditions.find((condition) => condition !== "full") : state;
+  if (trouble !== undefined) return [`node ${spec.name} is ${trouble}${reason === undefined ? "" : `: ${reason}`}`];
   return spec.acceptsWrites && !acceptsWrites ? [`node ${spec.name} has no room for new copies`] : [];
 }

@@ -22,6 +22,7 @@ import {
 import { type AdminContext, clusterStatus, domains, replication, workers } from "./cluster-views.ts";
 import { addDirectRoutes } from "./direct-routes.ts";
 import type { DirectContext } from "./direct-view.ts";
+import { type HealthContext, healthRoutes } from "./health-view.ts";
 import { locateObject } from "./locate-object.ts";
 import { changeNode, type NodesContext } from "./nodes-view.ts";
 import { openApiDocument } from "./openapi.ts";
@@ -30,7 +31,13 @@ import { type ProveContext, proveRoutes } from "./prove/prove-routes.ts";
 import { readiness } from "./readiness.ts";
 import { requestScrub, type ScrubContext, scrubs } from "./scrub-view.ts";
 
-export interface AdminServerOptions extends NodesContext, ScrubContext, CatalogContext, DirectContext, ProveContext {
+export interface AdminServerOptions
+  extends NodesContext,
+    ScrubContext,
+    CatalogContext,
+    DirectContext,
+    ProveContext,
+    HealthContext {
   readonly catalog: AdminContext["catalog"];
   readonly journal: CatalogContext["journal"];
   readonly apiKey: Secret;
@@ -85,6 +92,7 @@ export function createAdminServer(options: AdminServerOptions): Server {
       response.json(await changeNode(options, request.params["name"] ?? "", request.body));
     },
   );
+  healthRoutes(app, options);
   app.get(API_PATHS.scrub, async (_request, response) => {
     response.json(await scrubs(options));
   });

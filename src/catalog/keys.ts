@@ -40,6 +40,7 @@ export const leaderKey = (): KvKey => pack(["leader"]);
 
 export const sessionKey = (session: number): KvKey => pack(["session", session]);
 export const sessionsRange = (): KvRange => prefixRange(["session"]);
+export const sessionOfSessionKey = (packed: KvKey): number => numberAt(packed, 1);
 
 export const bucketKey = (name: string): KvKey => pack(["bucket", name]);
 export const bucketsRange = (): KvRange => prefixRange(["bucket"]);
@@ -120,6 +121,19 @@ export const cursorKey = (name: string): KvKey => pack(["cursor", name]);
 export const cursorsRange = (): KvRange => prefixRange(["cursor"]);
 export const nameOfCursor = (packed: KvKey): string => stringAt(packed, 1);
 
+/** What happened to nodes and domains, in order: see cluster/events. */
+export const eventKey = (sequence: number): KvKey => pack(["event", sequence]);
+export const eventsRange = (): KvRange => prefixRange(["event"]);
+export const eventsAfter = (sequence: number): KvRange => ({ ...eventsRange(), start: eventKey(sequence + 1) });
+export const sequenceOfEvent = (packed: KvKey): number => numberAt(packed, 1);
+/** The last event that a receiver is done with. */
+export const eventCursorKey = (name: string): KvKey => pack(["event-cursor", name]);
+
+/** What a gateway sees of nodes that are away. */
+export const healthReportKey = (session: number): KvKey => pack(["health-report", session]);
+export const healthReportsRange = (): KvRange => prefixRange(["health-report"]);
+export const sessionOfHealthReport = (packed: KvKey): number => numberAt(packed, 1);
+
 /** Counters `[objects, bytes]` of a bucket; sharded, because a hot counter is where commits would queue. */
 export const usageKey = (bucketId: Id, shard: number): KvKey => pack(["usage", idBytes(bucketId), shard]);
 export const usageRange = (bucketId: Id): KvRange => prefixRange(["usage", idBytes(bucketId)]);
@@ -127,6 +141,12 @@ export const usageRange = (bucketId: Id): KvRange => prefixRange(["usage", idByt
 function stringAt(packed: KvKey, index: number): string {
   const element = unpack(packed)[index];
   if (typeof element !== "string") throw new TypeError(`element ${index} of a catalog key is no string`);
+  return element;
+}
+
+function numberAt(packed: KvKey, index: number): number {
+  const element = unpack(packed)[index];
+  if (typeof element !== "number") throw new TypeError(`element ${index} of a catalog key is no number`);
   return element;
 }
 

@@ -31,7 +31,7 @@ export function formatNodes({ workers }: Workers): string {
   const rows = workers.map((node) => [
     node.name,
     node.domain === node.home_domain ? node.domain : `${node.domain} (home: ${node.home_domain})`,
-    node.state,
+    [node.state, ...node.conditions].join(", "),
     node.accepts_writes ? "yes" : "no",
     String(node.weight),
     formatUsed(node),

@@ -6,6 +6,7 @@ import { acceptRebuild, makeSnapshot, showCatalog, verifyCatalog } from "./catal
 import { locateObject, type Output, showDomains, showNodes } from "./commands.ts";
 import { addDirectCommands } from "./direct-commands.ts";
 import { CliError, EXIT, type ExitCode } from "./errors.ts";
+import { type EventOptions, rejoinNode, showEvents } from "./event-command.ts";
 import { type NodeOptions, setNode } from "./node-command.ts";
 import { type ProveOptions, prove, withProveOptions } from "./prove/prove-command.ts";
 import { showScrub } from "./scrub-command.ts";
@@ -136,6 +137,18 @@ function buildProgram(dependencies: CliDependencies, finish: (code: ExitCode) =>
   set
     .option("--weight <number>", "share of its domain's ring, 100 is usual; 0 takes no new copies")
     .option("--accepts-writes <yes|no>", "whether it takes new copies");
+  asking(nodes.command("rejoin <name>").description("take a decommissioned node back"), (admin, [name = ""]) =>
+    rejoinNode(admin, name),
+  );
+  const events = asking(program.command("events").description("what happened to nodes and domains"), async (admin) => {
+    using _waiting = keepAlive();
+    const options = events.optsWithGlobals<EventOptions>();
+    return await showEvents(admin, options, { clock: dependencies.clock, tell: dependencies.stdout });
+  });
+  events
+    .option("--follow", "go on telling new ones")
+    .option("--limit <number>", "how many of the newest, up to 1000")
+    .option("--after <number>", "those after this one");
   asking(program.command("domains").description("the fault domains"), showDomains);
   asking(catalog.command("status").description("how the catalog's journal on the nodes is"), showCatalog);
   asking(

@@ -1,7 +1,7 @@
 import type { Topology, TopologyNode } from "../placement/topology.ts";
 
 /** What the configuration says of a node. */
-export type ConfiguredNode = Omit<TopologyNode, "uuid" | "homeDomain" | "writeGeneration">;
+export type ConfiguredNode = Omit<TopologyNode, "uuid" | "homeDomain" | "writeGeneration" | "decommissionedAtMs">;
 
 export interface ConfiguredTopology extends Omit<Topology, "epoch" | "nodes"> {
   readonly nodes: readonly ConfiguredNode[];

@@ -22,6 +22,10 @@ export interface LiveTopologyDeps {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly intervalMs: number;
+  /** What the members are made of at first. */
+  readonly initial?: StoredTopology;
+  /** Called after every change. Must not throw. */
+  readonly onChanged?: (before: StoredTopology | undefined, after: StoredTopology) => void;
 }
 
 export class LiveTopology implements AsyncDisposable {
@@ -29,9 +33,11 @@ export class LiveTopology implements AsyncDisposable {
   #running: Promise<void> | undefined;
   #timer: Timer | undefined;
   #stopped = false;
+  #stored: StoredTopology | undefined;
 
   constructor(deps: LiveTopologyDeps) {
     this.#deps = deps;
+    this.#stored = deps.initial;
   }
 
   start(): void {
@@ -68,6 +74,9 @@ export class LiveTopology implements AsyncDisposable {
     const stored = await loadTopology(kv);
     if (stored === undefined || stored.topology.epoch <= epoch || this.#stopped) return;
     membership.update(this.#shapeOf(stored));
+    const before = this.#stored;
+    this.#stored = stored;
+    this.#deps.onChanged?.(before, stored);
     logger.info({ epoch: stored.topology.epoch, before: epoch }, "the topology has changed");
   }
 

@@ -5,11 +5,11 @@ import { LAST_JOURNAL_KEY } from "../nodes/copy-key.ts";
 import { NodeError, type ProbeFinding, type StorageNode } from "../nodes/storage-node.ts";
 import type { Id } from "../shared/ids.ts";
 import { type Identity, judgeIdentity, writeIdentityDocument } from "./identity.ts";
-import type { NodeState } from "./members.ts";
 
 export interface CheckResult {
-  readonly state: Exclude<NodeState, "joining">;
-  /** For an operator; absent when online. */
+  /** `answered`: it is there and is ours; `busy`: it answers, but cannot be looked at now, which is no absence. */
+  readonly seen: "answered" | "silent" | "busy" | "denied" | "identity-gone" | "identity-wrong";
+  /** For an operator; absent when it answered. */
   readonly reason?: string;
   /** The node passed admission in this very check and now carries our identity. */
   readonly admittedNow?: boolean;
@@ -33,7 +33,7 @@ export async function checkNode(
   try {
     const findings = await node.probe("reach", how.signal);
     if (findings.some(({ check, passed }) => check === "bucket-exists" && !passed)) {
-      if (how.admitted) return { state: "replaced", reason: "its bucket is gone" };
+      if (how.admitted) return { seen: "identity-gone", reason: "its bucket is gone" };
       return await admit(node, expected, { ...how, identified: false });
     }
     const unusable = failure(findings);
@@ -46,11 +46,11 @@ export async function checkNode(
         const abandoned = sibling !== undefined && !how.admitted && (await isAbandoned(node, sibling, how));
         return abandoned
           ? await admit(node, expected, { ...how, identified: false, over: document })
-          : { state: "refused", reason: verdict.reason };
+          : { seen: "identity-wrong", reason: verdict.reason };
       }
-      return how.admitted ? { state: "online" } : await admit(node, expected, { ...how, identified: true });
+      return how.admitted ? { seen: "answered" } : await admit(node, expected, { ...how, identified: true });
     }
-    if (how.admitted) return { state: "replaced", reason: "the identity that this cluster left on it is gone" };
+    if (how.admitted) return { seen: "identity-gone", reason: "the identity that this cluster left on it is gone" };
     return await admit(node, expected, { ...how, identified: false });
   } catch (error) {
     if (error instanceof NodeError) return stateOfError(error);
@@ -84,32 +84,39 @@ async function admit(
   },
 ): Promise<CheckResult> {
   const failed = failure(await node.probe("admission", how.signal));
-  if (failed !== undefined) return failed.state === "offline" ? failed : { ...failed, state: "refused" };
+  if (failed !== undefined)
+    return failed.seen === "silent" || failed.seen === "busy" ? failed : { ...failed, seen: "identity-wrong" };
   if (!how.identified) {
     await node.writeIdentity(writeIdentityDocument(expected, how.clusterKey), how.signal, how.over);
   }
-  return { state: "online", admittedNow: true };
+  return { seen: "answered", admittedNow: true };
 }
 
 function failure(findings: readonly ProbeFinding[]): CheckResult | undefined {
   const failed = findings.filter((finding) => !finding.passed);
   if (failed.length === 0) return undefined;
   const reason = failed.map(({ check, reason: why }) => (why === undefined ? check : `${check}: ${why}`)).join("; ");
-  if (failed.some(({ check }) => check === "reach")) return { state: "offline", reason };
-  if (failed.some(({ check }) => check === "access")) return { state: "access-denied", reason };
-  return { state: "refused", reason };
+  const reach = failed.find(({ check }) => check === "reach");
+  if (reach?.kind === "busy") return { seen: "busy", reason };
+  if (reach !== undefined) return { seen: "silent", reason };
+  if (failed.some(({ check }) => check === "access")) return { seen: "denied", reason };
+  return { seen: "identity-wrong", reason };
 }
 
 function stateOfError(error: NodeError): CheckResult {
   switch (error.kind) {
     case "access-denied":
-      return { state: "access-denied", reason: error.message };
+      return { seen: "denied", reason: error.message };
     case "not-found":
-      return { state: "replaced", reason: error.message };
+      return { seen: "identity-gone", reason: error.message };
     case "refused":
     case "corrupt":
-      return { state: "refused", reason: error.message };
+      return { seen: "identity-wrong", reason: error.message };
+    case "busy":
+    case "full":
+    case "read-only":
+      return { seen: "busy", reason: error.message };
     default:
-      return { state: "offline", reason: error.message };
+      return { seen: "silent", reason: error.message };
   }
 }

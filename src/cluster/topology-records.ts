@@ -30,6 +30,7 @@ export function encodeNode(node: NodeRecord): Buffer {
     node.diskType,
     node.admitted,
     node.configured,
+    node.decommissionedAtMs ?? null,
   ]);
 }
 
@@ -49,7 +50,13 @@ export function decodeNode(value: Uint8Array): NodeRecord {
   };
   const rack = reader.optionalString();
   const rest = { diskType: reader.oneOf(DISK_TYPES), admitted: reader.bool(), configured: reader.bool() };
-  return rack === undefined ? { ...node, ...rest } : { ...node, rack, ...rest };
+  const decommissionedAtMs = reader.optionalInt();
+  return {
+    ...node,
+    ...(rack === undefined ? {} : { rack }),
+    ...rest,
+    ...(decommissionedAtMs === undefined ? {} : { decommissionedAtMs }),
+  };
 }
 
 /** The topology without its nodes, which have records of their own. */

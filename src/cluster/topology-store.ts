@@ -105,7 +105,7 @@ export async function recordAdmission(catalog: Catalog, uuid: Id): Promise<numbe
 function configuredPart({ topology, records }: StoredTopology): ConfiguredTopology {
   const { epoch: _epoch, ...rest } = topology;
   const nodes = [...records.values()].flatMap((record): ConfiguredNode[] => {
-    const { uuid: _uuid, homeDomain, admitted: _admitted, configured, ...node } = record;
+    const { uuid: _uuid, homeDomain, admitted: _admitted, configured, decommissionedAtMs: _away, ...node } = record;
     return configured ? [{ ...node, domain: homeDomain }] : [];
   });
   return { ...rest, nodes };
@@ -130,6 +130,7 @@ function changedNodes(stored: StoredTopology | undefined, configured: Configured
       homeDomain: node.domain,
       admitted: before?.admitted ?? false,
       configured: true,
+      ...(before?.decommissionedAtMs === undefined ? {} : { decommissionedAtMs: before.decommissionedAtMs }),
     };
     if (before === undefined || !encodeNode(before).equals(encodeNode(record))) changes.push(record);
   }

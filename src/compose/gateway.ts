@@ -7,6 +7,7 @@ import { join, resolve } from "node:path";
 import { replication } from "../admin/cluster-views.ts";
 import { knownCapacities } from "../admin/node-figures.ts";
 import { createAdminServer } from "../admin/server.ts";
+import { isHealthy } from "../cluster/members.ts";
 import type { Config, ListenAddress, Secrets } from "../config/config.ts";
 import type { Principal } from "../objects/api.ts";
 import { createLoggers, type Logger } from "../observability/logger.ts";
@@ -79,6 +80,8 @@ export async function startGateway(options: {
     coordination: storage.coordination.summary,
     scrubbing: storage.scrubbing,
     setNode: storage.setNode,
+    rejoinNode: storage.rejoinNode,
+    events: storage.events,
     journal: storage.journal,
     ...storage.care,
     durability: storage.durability,
@@ -96,11 +99,17 @@ export async function startGateway(options: {
       .map((member) => ({
         node: member.spec.name,
         domain: member.spec.domain,
-        online: member.state === "online",
+        online: isHealthy(member),
         loadScore: member.loadScore(),
       })),
   );
   metrics.watchCapacity(() => knownCapacities(storage, storage.members().all()));
+  metrics.watchHealth(() =>
+    storage
+      .members()
+      .all()
+      .map(({ spec, state, conditions, missedProbes }) => ({ node: spec.name, state, conditions, missedProbes })),
+  );
   metrics.watchVolumes(() =>
     storage
       .members()

@@ -91,6 +91,8 @@ export function openNodeHandle(deps: NodeDeps, config: NodeConfig, admitted: boo
     available: () => wrapped.available(),
     hasRoom: () => wrapped.hasRoom(),
     load: () => wrapped.load(),
+    signs: () => wrapped.signs(),
+    embedded: config.kind === "volume",
     usage: () => volume?.usage(),
     onUnavailable: (listener) => wrapped.onUnavailable(() => listener()),
   };

@@ -8,6 +8,9 @@ import type { KvStore } from "../catalog/kv.ts";
 import { openLmdbKv } from "../catalog/lmdb/lmdb-kv.ts";
 import { memoryKv } from "../catalog/memory/memory-kv.ts";
 import { type NodeSettings, setNode } from "../cluster/change-topology.ts";
+import type { EventLog } from "../cluster/events/event.ts";
+import { topologyEvents } from "../cluster/events/topology-events.ts";
+import { rejoinNode } from "../cluster/health/decommissioner.ts";
 import { LiveTopology } from "../cluster/live-topology.ts";
 import type { Members } from "../cluster/members.ts";
 import { Membership } from "../cluster/membership.ts";
@@ -43,6 +46,7 @@ import type { Random } from "../shared/random.ts";
 import { type CatalogCare, careForCatalog } from "./catalog-care.ts";
 import { type Coordination, comparedByLeader, openCoordination } from "./coordination.ts";
 import { type Durability, measureDurability } from "./durability.ts";
+import { careForHealth, openEventLog } from "./health.ts";
 import { catchUpWithNodes, journalCluster, journalSettings } from "./journal.ts";
 import { type LoadedNodeHandle, openNodeHandle } from "./nodes.ts";
 import { removeLeftScratch } from "./scratch-store.ts";
@@ -89,6 +93,9 @@ export interface Storage extends AsyncDisposable {
   readonly coordination: Coordination;
   /** Resolves when this process goes by it. @throws TopologyChangeError; CatalogError */
   readonly setNode: (name: string, settings: NodeSettings) => Promise<void>;
+  readonly events: EventLog;
+  /** Resolves when this process goes by it. @throws TopologyChangeError; CatalogError */
+  readonly rejoinNode: (name: string) => Promise<void>;
   /** What a volume's disk is used for; undefined for other nodes, and before it is open. */
   readonly usageOf: (nodeUuid: Id) => VolumeUsage | undefined;
   /** How full and how busy a node is; undefined for one that is not configured. */
@@ -146,14 +153,28 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
   // The folder of the catalog is ours alone, so whoever had a session on it is gone.
   await endOtherSessions(catalog);
 
+  const events = stack.use(
+    await openEventLog({
+      catalog,
+      clock,
+      logger: loggers.named("cluster"),
+      host: deps.host,
+      onRecorded: (kind) => metrics.eventRecorded(kind),
+    }),
+  );
+  const topologyBefore = await loadTopology(catalog.kv);
   const { topology, records } = await applyConfiguration(catalog, configuredTopology(config.storage), ids);
   for (const spec of topology.nodes) {
     const record = records.get(spec.uuid);
     if (record !== undefined) openHandle(catalog.clusterId, record);
   }
+  for (const event of topologyEvents(topologyBefore, { topology, records })) events.record(event);
   const admitted = new Set([...records.values()].filter((record) => record.admitted).map((record) => record.uuid));
   const hasher = await createHasher();
   const placementOf = (shape: Topology): Placement => createPlacement(shape, hasher);
+  const members = () => membership.members;
+  const coordination = await openCoordination(deps, { catalog, ids, stack });
+  const { leadership } = coordination;
   const membership = new Membership(
     {
       catalog,
@@ -162,6 +183,8 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
       logger: loggers.named("cluster"),
       intervalMs: config.storage.health.intervalMs,
       onStateChanged: (node, state) => metrics.nodeStateChanged(node, state),
+      recordEvent: (event) => events.record(event),
+      onCorrupt: (uuid) => void scrubbing.request(members().get(uuid)?.spec.name),
     },
     { topology, placement: placementOf(topology), handles, admitted },
   );
@@ -179,13 +202,27 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
       clock,
       logger: loggers.named("cluster"),
       intervalMs: config.storage.health.intervalMs,
+      initial: { topology, records },
+      onChanged: (before, after) => {
+        if (leadership.isLeader) for (const event of topologyEvents(before, after)) events.record(event);
+      },
     }),
   );
   liveTopology.start();
 
-  const coordination = await openCoordination(deps, { catalog, ids, stack });
-  const { leadership } = coordination;
-  const members = () => membership.members;
+  stack.use(
+    careForHealth({
+      config,
+      secrets: deps.secrets,
+      leadership,
+      members,
+      events,
+      refresh: () => liveTopology.refresh(),
+      clock,
+      logger: loggers.named("cluster"),
+    }),
+  );
+
   const logger = loggers.named("replication");
   const discarder = createDiscarder({ catalog, members, clock, logger });
   stack.defer(() => discarder.idle());
@@ -248,7 +285,10 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
   });
   stack.use(care.verifier);
   const collect = leaderWorker("orphans", ORPHAN_INTERVAL_MS, (signal) => orphans.run(signal));
-  const recordDamage = (damage: CopyDamage): Promise<void> => repairer.recordDamage(damage).then(() => repair.wake());
+  const recordDamage = (damage: CopyDamage): Promise<void> => {
+    if (damage.kind === "corrupt") membership.badBlockFound(damage.location.nodeUuid);
+    return repairer.recordDamage(damage).then(() => repair.wake());
+  };
   const scrubbing = stack.use(
     createScrubbing({
       ...leaders,
@@ -328,6 +368,11 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
     coordination,
     setNode: async (name, settings) => {
       await setNode(catalog, name, settings);
+      await liveTopology.refresh();
+    },
+    events,
+    rejoinNode: async (name) => {
+      await rejoinNode(catalog, name);
       await liveTopology.refresh();
     },
     usageOf: (uuid) => handles.get(uuid)?.usage(),

@@ -12,6 +12,7 @@ export interface Config {
   readonly journal: JournalConfig;
   readonly coordinator: CoordinatorConfig;
   readonly storage: StorageConfig;
+  readonly events: EventsConfig;
   readonly log: LogConfig;
 }
 
@@ -88,6 +89,10 @@ export type CoordinatorConfig =
       readonly caFile?: string;
       readonly database: number;
     };
+export interface EventsConfig {
+  /** Absent: events are posted nowhere. */
+  readonly webhook?: { readonly url: string; readonly timeoutMs: number };
+}
 
 export interface LogConfig {
   readonly level: LogLevel;
@@ -223,6 +228,8 @@ export interface Secrets {
   /** Absent: generated at the first start. */
   readonly adminApiKey?: Secret;
   readonly coordinator: CoordinatorSecrets;
+  /** Sent with every event to the webhook. */
+  readonly webhookSecret?: Secret;
   /** By node name; every S3 node has an entry. */
   readonly nodes: ReadonlyMap<string, NodeSecrets>;
 }

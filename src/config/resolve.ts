@@ -2,10 +2,19 @@
 import { join } from "node:path";
 import { resolveQuorum } from "../placement/quorum.ts";
 import { Secret } from "../shared/secret.ts";
-import type { CatalogConfig, Config, JournalConfig, Secrets, ServerConfig, StorageConfig } from "./config.ts";
+import type {
+  CatalogConfig,
+  Config,
+  EventsConfig,
+  JournalConfig,
+  Secrets,
+  ServerConfig,
+  StorageConfig,
+} from "./config.ts";
 import { resolveCoordinator, resolveCoordinatorSecrets } from "./coordinator.ts";
 import { resolveDomains } from "./domains.ts";
 import { resolveNodeSecrets, resolveNodes } from "./resolve-nodes.ts";
+import type { EventSettings } from "./schema/event-settings.ts";
 import type { ServerSettings } from "./schema/server-settings.ts";
 import type { CatalogUrl, Settings } from "./schema/settings.ts";
 import type { StorageSettings } from "./schema/storage-settings.ts";
@@ -21,11 +30,12 @@ export function resolveConfig(settings: Settings): Config {
     journal: resolveJournal(settings.catalog, storage),
     coordinator: resolveCoordinator(settings.coordinator),
     storage,
+    events: resolveEvents(settings.events),
     log: settings.log,
   };
 }
 
-export function resolveSecrets({ server, coordinator, storage }: Settings): Secrets {
+export function resolveSecrets({ server, coordinator, storage, events }: Settings): Secrets {
   const { accessKey, secretKey } = server.rootKey;
   const { apiKey } = server.admin;
   return {
@@ -34,8 +44,13 @@ export function resolveSecrets({ server, coordinator, storage }: Settings): Secr
       : {}),
     ...(apiKey === undefined ? {} : { adminApiKey: new Secret(apiKey) }),
     coordinator: resolveCoordinatorSecrets(coordinator),
+    ...(events.webhook.secret === undefined ? {} : { webhookSecret: new Secret(events.webhook.secret) }),
     nodes: resolveNodeSecrets(storage),
   };
+}
+
+function resolveEvents({ webhook: { url, timeout } }: EventSettings): EventsConfig {
+  return url === undefined ? {} : { webhook: { url, timeoutMs: timeout } };
 }
 
 function resolveCatalog(url: CatalogUrl, dataDir: string): CatalogConfig {

@@ -111,11 +111,15 @@ export interface ProbeFinding {
   readonly passed: boolean;
   /** Why it failed, for an operator. Holds no secret. */
   readonly reason?: string;
+  /** What kind of failure it was, where the driver can tell. */
+  readonly kind?: NodeErrorKind;
 }
 
 export type ProbeDepth =
   /** Answers quickly and leaves nothing behind: is the node there and may we use it? */
   | "reach"
+  /** Changes nothing: can what it keeps be found? A page of its listing, or the superblocks of its volumes. */
+  | "list"
   /** Writes, reads and deletes a canary. */
   | "canary"
   /** Everything that admission demands. */

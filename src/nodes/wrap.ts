@@ -18,6 +18,7 @@ import { Deadlines } from "./wrappers/deadlines.ts";
 import { FiguresWatch } from "./wrappers/figures-watch.ts";
 import { LimitedNode } from "./wrappers/limited-node.ts";
 import { type NodeLimits, TICK_MS } from "./wrappers/limits.ts";
+import { LiveSigns, type NodeSigns } from "./wrappers/live-signs.ts";
 import { MetricsNode, type NodeObserver } from "./wrappers/metrics-node.ts";
 import { RetryNode } from "./wrappers/retry-node.ts";
 import { RoomWatch } from "./wrappers/room-watch.ts";
@@ -61,6 +62,8 @@ export interface WrappedNode {
   lastCapacity(): Capacity | undefined;
   /** What it tells of itself, read behind the callers' backs. */
   readonly figures: FiguresWatch;
+  /** What live traffic shows of it. */
+  signs(): NodeSigns;
 }
 
 export function wrapNode(driver: StorageNode, deps: WrapDeps): WrappedNode {
@@ -68,9 +71,11 @@ export function wrapNode(driver: StorageNode, deps: WrapDeps): WrappedNode {
   const deadlines = new Deadlines(clock, TICK_MS);
   const breaker = new CircuitBreaker(clock, limits.breaker);
   const available = (): boolean => breaker.state === "closed";
+  const signs = new LiveSigns(clock);
   const roomObserver: NodeObserver = {
     started: (operation) => observer.started(operation),
     finished(operation, outcome, durationMs, bytes) {
+      if (outcome === "ok") signs.succeeded(operation, durationMs, bytes);
       if (operation === "put" && (outcome === "full" || outcome === "read-only")) room.refused();
       observer.finished(operation, outcome, durationMs, bytes);
     },
@@ -101,6 +106,7 @@ export function wrapNode(driver: StorageNode, deps: WrapDeps): WrappedNode {
     load: () => limited.load(),
     lastCapacity: () => figures.last().capacity,
     figures,
+    signs: () => signs.signs(),
   };
 }
 

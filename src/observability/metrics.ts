@@ -6,6 +6,7 @@ import { collectDefaultMetrics, Gauge, Registry } from "prom-client";
 import { type CapacityMetrics, capacityMetrics } from "./capacity-metrics.ts";
 import { type CoordinatorMetrics, coordinatorMetrics } from "./coordinator-metrics.ts";
 import { liveGauge, settle } from "./gauges.ts";
+import { type HealthMetrics, healthMetrics } from "./health-metrics.ts";
 import { type JournalMetrics, journalMetrics } from "./journal-metrics.ts";
 import { type NodeMetrics, nodeMetrics } from "./node-metrics.ts";
 import { type RedirectMetrics, redirectMetrics } from "./redirect-metrics.ts";
@@ -41,7 +42,8 @@ export interface Metrics
     JournalMetrics,
     RedirectMetrics,
     VerifiedAgeMetrics,
-    CoordinatorMetrics {
+    CoordinatorMetrics,
+    HealthMetrics {
   requestStarted(): void;
   requestFinished(request: FinishedRequest): void;
   /** Counts an acknowledged or refused write by its class: `full`, `quorum`, `degraded`, `no`. */
@@ -84,6 +86,7 @@ export function createMetrics({ version, processMetrics }: MetricsOptions): Metr
     ...redirectMetrics(registry),
     ...verifiedAgeMetrics(registry),
     ...coordinatorMetrics(registry),
+    ...healthMetrics(registry),
     async render() {
       return { contentType: registry.contentType, body: await registry.metrics() };
     },

@@ -29,6 +29,8 @@ export interface TopologyNode {
   readonly host: string;
   readonly rack?: string;
   readonly diskType: DiskType;
+  /** Set once it was away for too long: its copies are made anew elsewhere, and only an operator takes it back. */
+  readonly decommissionedAtMs?: number;
 }
 
 export interface TopologyDomain {

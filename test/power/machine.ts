@@ -213,7 +213,7 @@ export class Machine {
     const { disk, powered } = this.#box(number);
     disk.powerOff();
     powered.powerOff();
-    this.process.members.setState(this.#uuidOf(number), "offline");
+    this.process.members.setState(this.#uuidOf(number), "degraded");
   }
 
   /** The node is back with what its disk kept. */

@@ -1,6 +1,7 @@
 /** What the admin API looks at, over a gateway in memory. */
 import type { CatalogContext } from "../../src/admin/catalog-views.ts";
 import type { DirectContext } from "../../src/admin/direct-view.ts";
+import type { HealthContext } from "../../src/admin/health-view.ts";
 import type { NodesContext } from "../../src/admin/nodes-view.ts";
 import type { ProveContext } from "../../src/admin/prove/prove-routes.ts";
 import type { ScrubContext } from "../../src/admin/scrub-view.ts";
@@ -10,6 +11,8 @@ import type { JournalCluster } from "../../src/catalog/journal/journal-nodes.ts"
 import { Verifier } from "../../src/catalog/journal/verify.ts";
 import { memoryKv } from "../../src/catalog/memory/memory-kv.ts";
 import { setNode } from "../../src/cluster/change-topology.ts";
+import { CatalogEventLog } from "../../src/cluster/events/catalog-event-log.ts";
+import { rejoinNode } from "../../src/cluster/health/decommissioner.ts";
 import { silentLogger } from "../../src/observability/logger.ts";
 import { RestoreTimes } from "../../src/replication/durability/restore-times.ts";
 import { VerifiedAges } from "../../src/replication/durability/verified-ages.ts";
@@ -51,7 +54,7 @@ function journalCluster(gateway: InMemoryGateway): JournalCluster {
 /** The journal is not started: nothing was handed over to it. Nodes of domain d0 are volumes, the others S3 endpoints. */
 export function adminContext(
   gateway: InMemoryGateway,
-): NodesContext & ScrubContext & CatalogContext & DirectContext & ProveContext {
+): NodesContext & ScrubContext & CatalogContext & HealthContext & DirectContext & ProveContext {
   const cluster = journalCluster(gateway);
   const { kv, clock, random } = gateway;
   const logger = silentLogger;
@@ -82,6 +85,8 @@ export function adminContext(
       comparison: { enabled: true, intervalMs: DAY_MS },
     }),
     setNode: (name, settings) => setNode(gateway.process.catalog, name, settings),
+    events: new CatalogEventLog({ catalog: gateway.process.catalog, clock, logger, gateway: "test" }),
+    rejoinNode: (name) => rejoinNode(gateway.process.catalog, name),
     usageOf: () => undefined,
     figuresOf: () => undefined,
     placeOf: (name) =>

@@ -122,7 +122,7 @@ export class InMemoryGateway {
       placement: createPlacement(topology, quickHasher),
       nodes: new Map<Id, StorageNode>([...this.nodes.values()].map(({ uuid, control }) => [uuid, control])),
     });
-    for (const { uuid, control } of this.nodes.values()) if (control.down) members.setState(uuid, "offline");
+    for (const { uuid, control } of this.nodes.values()) if (control.down) members.setState(uuid, "degraded");
     this.#process = await this.#start(catalog, members);
     this.#peers = [];
   }
@@ -151,7 +151,7 @@ export class InMemoryGateway {
   /** The node does not answer, and the gateway knows. */
   nodeDown(name: string): void {
     this.nodeFails(name);
-    this.members.setState(this.node(name).uuid, "offline");
+    this.members.setState(this.node(name).uuid, "degraded");
   }
 
   /** The node does not answer, and the gateway does not know yet. */

@@ -1,5 +1,6 @@
 /** Nodes whose states a test sets, in place of a membership that finds them out. */
-import type { Member, Members, NodeState } from "../../src/cluster/members.ts";
+import { EFFECTS } from "../../src/cluster/health/transitions.ts";
+import type { Member, Members, NodeCondition, NodeState, ReadPreference } from "../../src/cluster/members.ts";
 import type { StorageNode } from "../../src/nodes/storage-node.ts";
 import type { Placement } from "../../src/placement/placement.ts";
 import type { Topology, TopologyNode } from "../../src/placement/topology.ts";
@@ -19,6 +20,8 @@ export class StaticMembers implements Members {
   readonly full = new Set<Id>();
   /** Load scores by uuid; 0.5 for the others. */
   readonly scores = new Map<Id, number>();
+  /** Nodes that are read after all others. */
+  readonly readLast = new Set<Id>();
   readonly #specs = new Map<Id, TopologyNode>();
   readonly #nodes: ReadonlyMap<Id, StorageNode>;
   readonly #states = new Map<Id, NodeState>();
@@ -49,7 +52,10 @@ export class StaticMembers implements Members {
     const node = this.#nodes.get(uuid);
     if (spec === undefined || node === undefined) return undefined;
     const loadScore = (): number => this.scores.get(uuid) ?? 0.5;
-    return { spec, node, state: this.#stateOf(uuid), reason: undefined, sinceMs: 0, loadScore };
+    const conditions: NodeCondition[] = this.full.has(uuid) ? ["full"] : [];
+    const state = this.#stateOf(uuid);
+    const health = { state, conditions, reason: undefined, sinceMs: 0, missedProbes: 0, heartbeat: undefined };
+    return { spec, node, ...health, loadScore };
   }
 
   all(): readonly Member[] {
@@ -62,6 +68,14 @@ export class StaticMembers implements Members {
 
   servesReads(uuid: Id): boolean {
     return this.#specs.has(uuid) && this.#stateOf(uuid) === "online";
+  }
+
+  isLost(uuid: Id): boolean {
+    return !this.#specs.has(uuid) || EFFECTS[this.#stateOf(uuid)].lost;
+  }
+
+  preference(uuid: Id): ReadPreference {
+    return this.readLast.has(uuid) ? 1 : 0;
   }
 
   onOnline(listener: (uuid: Id) => void): () => void {

@@ -7,6 +7,7 @@
  */
 import * as z from "zod";
 import { coordinatorSettings } from "./coordinator-settings.ts";
+import { eventSettings } from "./event-settings.ts";
 import { duration, type Leaf, leaf, type Reading, size, word } from "./leaves.ts";
 import { serverSettings } from "./server-settings.ts";
 import { settingNotes } from "./setting-notes.ts";
@@ -53,6 +54,7 @@ export const settingsSchema = z.strictObject({
     .prefault({}),
   coordinator: coordinatorSettings.prefault({}),
   storage: storageSettings.prefault({}),
+  events: eventSettings.prefault({}),
   log: z
     .strictObject({
       level: word(["fatal", "error", "warn", "info", "debug", "trace", "silent"])

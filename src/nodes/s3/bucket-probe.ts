@@ -14,6 +14,8 @@ import { reasonOf, S3Failure } from "./s3-failure.ts";
 import type { WriteProofFinder } from "./write-proofs.ts";
 
 const CANARY_BYTES = 4096;
+/** Of a page that shows that the bucket can be listed. */
+const LIST_KEYS = 50;
 const CANARY_METADATA = "x-amz-meta-bulkhead-canary";
 
 export interface BucketProbeOptions {
@@ -51,6 +53,7 @@ class BucketProbe {
 
   async run(depth: ProbeDepth): Promise<readonly ProbeFinding[]> {
     if (!(await this.#reach(depth === "admission"))) return this.#findings;
+    if (depth === "list") await this.#check("list", () => this.#listPage());
     if (depth === "canary") await this.#check("read-after-write", () => this.#readAfterWrite());
     if (depth === "admission") {
       await this.#check("versioning-off", () => this.#versioningOff());
@@ -104,6 +107,17 @@ class BucketProbe {
   #listOne(): Promise<AnswerDocument> {
     const query = { "list-type": "2", "max-keys": "1", prefix: this.#options.keys.clusterPrefix };
     return this.#client.document({ method: "GET", query, signal: this.#signal });
+  }
+
+  /** A page of what is ours. */
+  async #listPage(): Promise<void> {
+    const prefix = this.#options.keys.clusterPrefix;
+    const query = { "list-type": "2", "max-keys": String(LIST_KEYS), prefix };
+    const { root } = await this.#client.document({ method: "GET", query, signal: this.#signal });
+    const keys = childrenOf(root, "Contents").map((object) => childText(object, "Key") ?? "");
+    if (keys.some((key) => !key.startsWith(prefix))) {
+      throw new NodeError("refused", "a listing has keys that were not asked for");
+    }
   }
 
   async #createBucket(): Promise<void> {
@@ -276,7 +290,7 @@ class BucketProbe {
   }
 
   #fail(check: string, error: NodeError): void {
-    this.#findings.push({ check, passed: false, reason: reasonOf(error) });
+    this.#findings.push({ check, passed: false, reason: reasonOf(error), kind: error.kind });
   }
 }
 

@@ -1,5 +1,5 @@
 import { type Blob, isReadable, type Location, type Slot } from "../../catalog/records/blob.ts";
-import type { Members } from "../../cluster/members.ts";
+import type { Members, ReadPreference } from "../../cluster/members.ts";
 import type { NodeError, StorageNode } from "../../nodes/storage-node.ts";
 import { pickReader, readPriority } from "../../placement/score.ts";
 import type { Id } from "../../shared/ids.ts";
@@ -24,6 +24,7 @@ interface Candidate {
   readonly copy: ReadableCopy;
   readonly score: number;
   readonly priority: number;
+  readonly preference: ReadPreference;
 }
 
 /** How often in a row copies that failed are asked again without a single block having been read meanwhile. */
@@ -41,7 +42,7 @@ type Rank = (typeof RANKS)[number];
 
 /**
  * Which copy of a blob to read a block from: the one with the lowest load score among those that have not failed. Copies
- * that wait to be checked come after the others. Last come copies that are known to be damaged, or in which this very
+ * that wait to be checked come after the others, and within either those whose node is not quite well. Last come copies that are known to be damaged, or in which this very
  * read found another block to be: one bad block says nothing of the others, and none is forwarded unverified. Nodes are
  * looked at afresh each time, since a long read outlives their states.
  */
@@ -63,7 +64,9 @@ export class CopyChoice {
   take(block: number): ReadableCopy | undefined {
     const members = this.#members();
     for (const rank of RANKS) {
-      const picked = pickReader(this.#candidates(members, rank, block), this.#random);
+      const candidates = this.#candidates(members, rank, block);
+      const usual = candidates.filter(({ preference }) => preference === 0);
+      const picked = pickReader(usual.length > 0 ? usual : candidates, this.#random);
       if (picked === undefined) continue;
       this.#inUse.add(picked.copy.slot);
       return picked.copy;
@@ -124,7 +127,9 @@ export class CopyChoice {
       const member = members.get(location.nodeUuid);
       if (member === undefined || !members.servesReads(location.nodeUuid)) return;
       const priority = readPriority(members.topology, member.spec);
-      candidates.push({ copy: { slot: number, location, node: member.node }, score: member.loadScore(), priority });
+      const preference = members.preference(location.nodeUuid);
+      const copy = { slot: number, location, node: member.node };
+      candidates.push({ copy, score: member.loadScore(), priority, preference });
     });
     return candidates;
   }

@@ -22,8 +22,7 @@ const AGAIN_MS = 300_000;
 
 /** Whether a node cannot be expected to hold what is on record as being on it. */
 export function isAbsent(members: Members, nodeUuid: Id): boolean {
-  const member = members.get(nodeUuid);
-  return member === undefined || member.state === "replaced";
+  return members.isLost(nodeUuid);
 }
 
 export interface AbsentNodesDeps {

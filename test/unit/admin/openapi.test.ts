@@ -53,6 +53,8 @@ test("every path that the server has is described, and no other", () => {
     API_PATHS.domains,
     API_PATHS.replication,
     `${API_PATHS.nodes}/{name}`,
+    API_PATHS.events,
+    `${API_PATHS.nodes}/{name}/rejoin`,
     API_PATHS.scrub,
     API_PATHS.journal,
     API_PATHS.snapshot,

@@ -29,7 +29,7 @@ test("a node that is away or has no room degrades it, and the reason names the n
   const { status, reasons } = await look(gateway);
   assert.equal(status, "200 degraded");
   assert.deepEqual(reasons.toSorted(), [
-    "node d0-1 is offline",
+    "node d0-1 is degraded",
     "node d1-0 is replaced",
     "node d1-1 has no room for new copies",
   ]);

@@ -190,7 +190,7 @@ export const aNodeRecord: fc.Arbitrary<NodeRecord> = merged(
     admitted: fc.boolean(),
     configured: fc.boolean(),
   }),
-  optional("rack", aText),
+  merged(optional("rack", aText), optional("decommissionedAtMs", aCount)),
 );
 
 export const aTopologyRecord: fc.Arbitrary<TopologyRecord> = fc.record({

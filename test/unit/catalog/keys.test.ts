@@ -50,6 +50,9 @@ const KINDS: Readonly<Record<string, (from: Drawn) => { key: KvKey; ranges: read
     ranges: [keys.pendingDeletesRange(a)],
   }),
   pin: ({ a, ms }) => ({ key: keys.pinKey(a, ms), ranges: [keys.pinsRange(), keys.pinsOfBlob(a)] }),
+  event: ({ number }) => ({ key: keys.eventKey(number), ranges: [keys.eventsRange()] }),
+  "event-cursor": ({ name }) => ({ key: keys.eventCursorKey(name), ranges: [] }),
+  "health-report": ({ number }) => ({ key: keys.healthReportKey(number), ranges: [keys.healthReportsRange()] }),
   cursor: ({ name }) => ({ key: keys.cursorKey(name), ranges: [keys.cursorsRange()] }),
   usage: ({ a, number }) => ({ key: keys.usageKey(a, number), ranges: [keys.usageRange(a)] }),
 };

@@ -410,7 +410,7 @@ const nodeCodec: Codec<NodeRecord> = {
         admitted: true,
         configured: false,
       },
-      "019cc4100190f3a2b4c500112233445566778899a76e6f64652d6131a8646f6d61696e2d61a77374616e64627964c3a66469736b2d37a831302e302e302e31a27231a46e766d65c3c2",
+      "019dc4100190f3a2b4c500112233445566778899a76e6f64652d6131a8646f6d61696e2d61a77374616e64627964c3a66469736b2d37a831302e302e302e31a27231a46e766d65c3c2c0",
     ],
   ],
 };
@@ -449,7 +449,14 @@ const appliedFileCodec: Codec<ConfiguredTopology> = {
     return {
       ...shape,
       nodes: sorted.map(
-        ({ uuid: _uuid, homeDomain: _home, admitted: _admitted, configured: _configured, ...node }) => node,
+        ({
+          uuid: _uuid,
+          homeDomain: _home,
+          admitted: _admitted,
+          configured: _configured,
+          decommissionedAtMs: _away,
+          ...node
+        }) => node,
       ),
     };
   }),

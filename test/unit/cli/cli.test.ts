@@ -43,6 +43,9 @@ const NODE: Workers["workers"][number] = {
   kind: "s3",
   endpoint: "http://10.0.0.1:9000",
   state: "online",
+  conditions: [],
+  missed_probes: 0,
+  heartbeat: null,
   reason: null,
   since: "2026-11-22T10:00:00.000Z",
   accepts_writes: true,
@@ -91,7 +94,7 @@ const COMPACTING: Worker = {
 const WORKERS: Workers = {
   workers: [
     NODE,
-    { ...NODE, name: "node-s", domain: "a", home_domain: "standby", state: "offline", reason: "no connection" },
+    { ...NODE, name: "node-s", domain: "a", home_domain: "standby", state: "unreachable", reason: "no connection" },
     COMPACTING,
   ],
 };
@@ -473,10 +476,10 @@ describe("what is printed", () => {
   test("nodes and domains are tables without colours", async () => {
     const nodes = await run("nodes");
     assert.deepEqual(nodes.stdout.split("\n").slice(0, 4), [
-      "NAME    DOMAIN             STATE    WRITES  WEIGHT  USED            TOTAL    DEAD            LOAD  ENDPOINT              REASON",
-      "node-a  a                  online   yes     100     -               -        -               0.25  http://10.0.0.1:9000",
-      "node-s  a (home: standby)  offline  yes     100     -               -        -               0.25  http://10.0.0.1:9000  no connection",
-      "node-v  a                  online   yes     100     1.5 KiB (38 %)  4.0 KiB  3.0 KiB (40 %)  0.50  /disks/v",
+      "NAME    DOMAIN             STATE        WRITES  WEIGHT  USED  TOTAL  DEAD            LOAD  ENDPOINT              REASON",
+      "node-a  a                  online       yes     100     -     -      -               0.25  http://10.0.0.1:9000",
+      "node-s  a (home: standby)  unreachable  yes     100     -     -      -               0.25  http://10.0.0.1:9000  no connection",
+      "node-v  a                  online       yes     100     -     -      3.0 KiB (40 %)  0.25  /disks/v",
     ]);
     const domains = await run("domains");
     assert.deepEqual(domains.stdout.split("\n").slice(0, 3), [

@@ -59,7 +59,7 @@ async function check(scene: Scene): Promise<Checked> {
 
 test("a node that was never admitted goes through admission and gets our identity", async () => {
   const { result, probes, document } = await check({ admitted: false });
-  assert.deepEqual(result, { state: "online", admittedNow: true });
+  assert.deepEqual(result, { seen: "answered", admittedNow: true });
   assert.deepEqual(probes, ["reach", "admission"]);
   assert.ok(document !== undefined);
   assert.deepEqual(judgeIdentity(document, EXPECTED, KEY), { kind: "same" });
@@ -67,29 +67,29 @@ test("a node that was never admitted goes through admission and gets our identit
 
 test("a node with our identity whose admission was not recorded goes through admission again, and keeps its identity", async () => {
   const { result, probes, document } = await check({ admitted: false, document: OWN });
-  assert.deepEqual(result, { state: "online", admittedNow: true });
+  assert.deepEqual(result, { seen: "answered", admittedNow: true });
   assert.deepEqual(probes, ["reach", "admission"]);
   assert.equal(document, OWN);
 });
 
 test("an admitted node with our identity is online without further ado", async () => {
   const { result, probes } = await check({ admitted: true, document: OWN });
-  assert.deepEqual([result, probes], [{ state: "online" }, ["reach"]]);
+  assert.deepEqual([result, probes], [{ seen: "answered" }, ["reach"]]);
 });
 
 test("an admitted node without identity was replaced, and is left as it is", async () => {
   const { result, probes, document } = await check({ admitted: true });
-  assert.equal(result.state, "replaced");
+  assert.equal(result.seen, "identity-gone");
   assert.match(result.reason ?? "", /identity/);
   assert.deepEqual([probes, document], [["reach"], undefined]);
 });
 
 test("a bucket that is missing is what admission makes on a fresh node, and a replaced node on an admitted one", async () => {
   const fresh = await check({ admitted: false, reach: [NO_BUCKET] });
-  assert.deepEqual(fresh.result, { state: "online", admittedNow: true });
+  assert.deepEqual(fresh.result, { seen: "answered", admittedNow: true });
   assert.deepEqual(fresh.probes, ["reach", "admission"]);
   const admitted = await check({ admitted: true, reach: [NO_BUCKET] });
-  assert.deepEqual(admitted.result, { state: "replaced", reason: "its bucket is gone" });
+  assert.deepEqual(admitted.result, { seen: "identity-gone", reason: "its bucket is gone" });
   assert.deepEqual([admitted.probes, admitted.document], [["reach"], undefined]);
 });
 
@@ -98,7 +98,7 @@ test("a node with another identity is refused, admitted or not, and neither prob
   for (const admitted of [true, false]) {
     for (const document of [FOREIGN, garbage, writeIdentityDocument(EXPECTED, Buffer.alloc(32, 9))]) {
       const checked = await check({ admitted, document });
-      assert.equal(checked.result.state, "refused");
+      assert.equal(checked.result.seen, "identity-wrong");
       assert.notEqual(checked.result.reason, undefined);
       assert.deepEqual([checked.probes, checked.document], [["reach"], document]);
     }
@@ -109,7 +109,7 @@ test("a node that got its identity from a commit that never came to be is admitt
   const journal = `00000000/01${"0".repeat(30)}`;
   const abandoned = { admitted: false, document: FOREIGN, known: false };
   const { result, document } = await check({ ...abandoned, blobs: [journal] });
-  assert.deepEqual(result, { state: "online", admittedNow: true });
+  assert.deepEqual(result, { seen: "answered", admittedNow: true });
   assert.deepEqual(document && judgeIdentity(document, EXPECTED, KEY), { kind: "same" });
 
   const refused = [
@@ -120,7 +120,7 @@ test("a node that got its identity from a commit that never came to be is admitt
   ];
   for (const scene of refused) {
     const seen = await check(scene);
-    assert.equal(seen.result.state, "refused");
+    assert.equal(seen.result.seen, "identity-wrong");
     assert.deepEqual(seen.document, scene.document);
   }
 });
@@ -132,54 +132,54 @@ test("a node that fails admission is refused by name of what failed, and gets no
     { check: "no-lock", passed: false },
   ];
   const { result, document } = await check({ admitted: false, admission });
-  assert.deepEqual(result, { state: "refused", reason: "versioning-off: versioning is on; no-lock" });
+  assert.deepEqual(result, { seen: "identity-wrong", reason: "versioning-off: versioning is on; no-lock" });
   assert.equal(document, undefined);
 });
 
-test("a node that goes away during admission is offline, not refused", async () => {
+test("a node that goes away during admission is silent, not refused", async () => {
   const admission: ProbeFinding[] = [{ check: "reach", passed: false, reason: "no answer" }];
   const { result, document } = await check({ admitted: false, admission });
-  assert.deepEqual(result, { state: "offline", reason: "reach: no answer" });
+  assert.deepEqual(result, { seen: "silent", reason: "reach: no answer" });
   assert.equal(document, undefined);
 });
 
-test("what the first look finds decides the state", async () => {
-  for (const [findings, state] of [
-    [[{ check: "reach", passed: false }], "offline"],
-    [[PASSED, { check: "access", passed: false, reason: "403" }], "access-denied"],
+test("what the first look finds decides what it is taken for", async () => {
+  for (const [findings, seen] of [
+    [[{ check: "reach", passed: false }], "silent"],
+    [[PASSED, { check: "access", passed: false, reason: "403" }], "denied"],
     [
       [
         { check: "access", passed: false },
         { check: "reach", passed: false },
       ],
-      "offline",
+      "silent",
     ],
-    [[PASSED, { check: "clock-skew", passed: false }], "refused"],
+    [[PASSED, { check: "clock-skew", passed: false }], "identity-wrong"],
   ] as const) {
     for (const admitted of [true, false]) {
       const { result } = await check({ admitted, reach: findings, document: OWN });
-      assert.equal(result.state, state);
+      assert.equal(result.seen, seen);
     }
   }
 });
 
-test("what a node throws decides its state, with the reason for the operator", async () => {
-  const states: [NodeErrorKind, CheckResult["state"]][] = [
-    ["unreachable", "offline"],
-    ["timeout", "offline"],
-    ["busy", "offline"],
-    ["aborted", "offline"],
-    ["io", "offline"],
-    ["full", "offline"],
-    ["read-only", "offline"],
-    ["access-denied", "access-denied"],
-    ["refused", "refused"],
-    ["corrupt", "refused"],
-    ["not-found", "replaced"],
+test("what a node throws decides what it is taken for, with the reason for the operator", async () => {
+  const kinds: [NodeErrorKind, CheckResult["seen"]][] = [
+    ["unreachable", "silent"],
+    ["timeout", "silent"],
+    ["busy", "busy"],
+    ["aborted", "silent"],
+    ["io", "silent"],
+    ["full", "busy"],
+    ["read-only", "busy"],
+    ["access-denied", "denied"],
+    ["refused", "identity-wrong"],
+    ["corrupt", "identity-wrong"],
+    ["not-found", "identity-gone"],
   ];
-  for (const [kind, state] of states) {
+  for (const [kind, seen] of kinds) {
     const { result } = await check({ admitted: true, error: new NodeError(kind, "why") });
-    assert.deepEqual(result, { state, reason: "why" }, kind);
+    assert.deepEqual(result, { seen, reason: "why" }, kind);
   }
   await assert.rejects(check({ admitted: true, error: new TypeError("a bug") }), TypeError);
 });

@@ -2,11 +2,13 @@
 import assert from "node:assert/strict";
 import { openCatalog } from "../../../src/catalog/catalog.ts";
 import { memoryKv } from "../../../src/catalog/memory/memory-kv.ts";
+import type { NewEvent } from "../../../src/cluster/events/event.ts";
 import type { Members } from "../../../src/cluster/members.ts";
 import { type ClusterShape, Membership, type NodeHandle } from "../../../src/cluster/membership.ts";
 import { applyConfiguration, type StoredTopology } from "../../../src/cluster/topology-store.ts";
 import { MemoryStore, openMemoryNode } from "../../../src/nodes/memory/memory-node.ts";
 import type { ProbeFinding } from "../../../src/nodes/storage-node.ts";
+import type { NodeSigns } from "../../../src/nodes/wrappers/live-signs.ts";
 import { type LogFields, type Logger, silentLogger } from "../../../src/observability/logger.ts";
 import { createPlacement } from "../../../src/placement/placement.ts";
 import { type Id, idSource } from "../../../src/shared/ids.ts";
@@ -29,6 +31,8 @@ export class TestHandle implements NodeHandle {
   readonly node: ControlledNode;
   breakerOpen = false;
   room = true;
+  latencyMs: number | undefined;
+  lastSuccessMs: number | undefined;
   /** Looks at the node so far. */
   probes = 0;
   readonly #listeners: (() => void)[] = [];
@@ -41,8 +45,8 @@ export class TestHandle implements NodeHandle {
 
   /** What the node's probes find from now on; all is well when nothing is given. */
   find(...findings: ProbeFinding[]): void {
-    this.node.hooks.probe = async () => {
-      this.probes++;
+    this.node.hooks.probe = async (depth) => {
+      if (depth === "reach") this.probes++;
       return [{ check: "reach", passed: true }, ...findings];
     };
   }
@@ -58,6 +62,10 @@ export class TestHandle implements NodeHandle {
 
   hasRoom(): boolean {
     return this.room;
+  }
+
+  signs(): NodeSigns {
+    return { lastSuccessMs: this.lastSuccessMs, latencyMs: this.latencyMs, calls: 0 };
   }
 
   loadScore(): number {
@@ -79,6 +87,9 @@ export class Cluster implements AsyncDisposable {
   /** Names of the nodes that were announced as online. */
   readonly announced: string[] = [];
   readonly errors: LogFields[] = [];
+  readonly events: NewEvent[] = [];
+  /** Names of the nodes whose scrub was asked for. */
+  readonly scrubbed: string[] = [];
   clusterId: Id = "";
   #membership: Membership | undefined;
 
@@ -108,8 +119,16 @@ export class Cluster implements AsyncDisposable {
     return this.members.get(this.handle(name).uuid)?.state;
   }
 
+  conditions(name: string): readonly string[] | undefined {
+    return this.members.get(this.handle(name).uuid)?.conditions;
+  }
+
   reason(name: string): string | undefined {
     return this.members.get(this.handle(name).uuid)?.reason;
+  }
+
+  eventsOf(name: string): string[] {
+    return this.events.flatMap(({ node, kind }) => (node === name ? [kind] : []));
   }
 
   accepts(name: string): { reads: boolean; writes: boolean } {
@@ -153,6 +172,8 @@ export class Cluster implements AsyncDisposable {
         logger,
         intervalMs: INTERVAL_MS,
         onStateChanged: (node, state) => void this.changes.push(`${node} ${state}`),
+        recordEvent: (event) => void this.events.push(event),
+        onCorrupt: (uuid) => void this.scrubbed.push(this.members.get(uuid)?.spec.name ?? ""),
       },
       this.shapeOf({ topology, records }),
     );
@@ -165,9 +186,9 @@ export class Cluster implements AsyncDisposable {
   }
 
   /** Lets time pass, and what it brings about happen. */
-  async pass(ms: number): Promise<void> {
-    for (let passed = 0; passed < ms; passed += 500) {
-      this.clock.advance(Math.min(500, ms - passed));
+  async pass(ms: number, stepMs = 500): Promise<void> {
+    for (let passed = 0; passed < ms; passed += stepMs) {
+      this.clock.advance(Math.min(stepMs, ms - passed));
       await turns(3);
     }
   }

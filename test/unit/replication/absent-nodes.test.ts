@@ -64,6 +64,6 @@ test("what is committed on a node after its copies were gone through is found la
 test("a node that is only away is left alone", async () => {
   const { gateway, client } = await openBox();
   await client.put("box/a", BYTES);
-  gateway.members.setState(gateway.node("d1-0").uuid, "offline");
+  gateway.members.setState(gateway.node("d1-0").uuid, "degraded");
   assert.equal(await absentNodes(gateway).run(NEVER), 0);
 });

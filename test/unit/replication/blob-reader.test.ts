@@ -48,7 +48,9 @@ async function makeWorld({ length, states = ["ok", "ok"], chunkBytes }: WorldOpt
   const scores = states.map((_, i) => i / 10);
   const away = new Set<string>();
   const damage: CopyDamage[] = [];
-  const members = membersOver(reads, scores, away);
+  /** Nodes that are read last. */
+  const last = new Set<string>();
+  const members = membersOver(reads, scores, { away, last });
   const reader = createBlobReader({
     members: () => members,
     clock,
@@ -56,16 +58,21 @@ async function makeWorld({ length, states = ["ok", "ok"], chunkBytes }: WorldOpt
     limits: { hedgeDelayMs: HEDGE_DELAY_MS, stallTimeoutMs: STALL_TIMEOUT_MS },
     onDamage: (each) => damage.push(each),
   });
-  return { bytes, blob, reader, reads, scores, away, damage, clock, stores };
+  return { bytes, blob, reader, reads, scores, away, last, damage, clock, stores };
 }
 
 type World = Awaited<ReturnType<typeof makeWorld>>;
 
-function membersOver(reads: readonly ScriptedReads[], scores: readonly number[], away: ReadonlySet<string>): Members {
+function membersOver(
+  reads: readonly ScriptedReads[],
+  scores: readonly number[],
+  { away, last }: { readonly away: ReadonlySet<string>; readonly last: ReadonlySet<string> },
+): Members {
   const topology = evenTopology(reads.length, 1, policyOf(reads.length));
   const all = topology.nodes.map((spec, i): Member => {
     const node = reads[i]?.node ?? assert.fail();
-    return { spec, node, state: "online", reason: undefined, sinceMs: 0, loadScore: () => scores[i] ?? 0.5 };
+    const health = { state: "online", conditions: [], reason: undefined, sinceMs: 0, missedProbes: 0 } as const;
+    return { spec, node, ...health, heartbeat: undefined, loadScore: () => scores[i] ?? 0.5 };
   });
   return {
     topology,
@@ -74,6 +81,8 @@ function membersOver(reads: readonly ScriptedReads[], scores: readonly number[],
     all: () => all,
     acceptsWrites: () => true,
     servesReads: (uuid) => !away.has(uuid),
+    isLost: () => false,
+    preference: (uuid) => (last.has(uuid) ? 1 : 0),
     onOnline: () => () => {},
   };
 }

@@ -168,7 +168,7 @@ test("it goes on where it was when its node went away, and in the next process",
   let lists = 0;
   control.hooks.list = (request, pass) => {
     if (++lists === 2) {
-      gateway.members.setState(uuid, "offline");
+      gateway.members.setState(uuid, "degraded");
       throw new NodeError("timeout", "no answer");
     }
     return pass(request);
@@ -208,7 +208,7 @@ test("it runs daily by itself, where it is enabled, and whenever it is asked for
 
 test("a node that is not online is not asked", async () => {
   const { gateway } = await openBox();
-  for (const state of ["offline", "replaced", "refused"] as const) {
+  for (const state of ["degraded", "replaced", "refused"] as const) {
     gateway.members.setState(gateway.node("d0-0").uuid, state);
     const { comparison } = comparisonOf(gateway, "d0-0");
     await compare(gateway, comparison);

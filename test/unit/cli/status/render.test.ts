@@ -39,6 +39,9 @@ const NODE: Worker = {
   live_bytes: null,
   dead_bytes: null,
   compaction: null,
+  conditions: [],
+  missed_probes: 0,
+  heartbeat: null,
 };
 
 const DOMAIN = {
@@ -102,7 +105,7 @@ const VIEW: StatusView = {
       name: "node-b2",
       domain: "domain-b",
       home_domain: "domain-b",
-      state: "offline",
+      state: "unreachable",
       since: "2026-11-22T11:55:00.000Z",
       reason: "reach: the node cannot be reached \u001B[31m(ECONNREFUSED)",
       total_bytes: null,
@@ -231,7 +234,7 @@ test("what the gateway does not tell has no section", () => {
 
 test("where not all nodes fit on the screen, those in trouble do, and it is said how many are left", () => {
   const many = Array.from({ length: 100 }, (_, at): Worker => ({ ...NODE, name: `node-${at}` }));
-  const workers = [...many, { ...NODE, name: "last", state: "offline" as const }];
+  const workers = [...many, { ...NODE, name: "last", state: "unreachable" as const }];
   const lines = renderStatus({ ...VIEW, workers }, { ...PLAIN, height: 40 });
   assert.equal(lines.length, 40);
   const nodes = lines.slice(lines.indexOf("NODES") + 2, lines.indexOf("JOBS") - 1);

@@ -1,0 +1,128 @@
+/**
+ * Reports what this gateway sees of nodes that are away and, as the leader, decommissions one that most gateways have
+ * missed for long: a commit under a new topology epoch, which every gateway follows.
+ */
+import { type Catalog, walk } from "../../catalog/catalog.ts";
+import { copiesRange, sessionOfSessionKey, sessionsRange } from "../../catalog/keys.ts";
+import { decodeSession } from "../../catalog/records/cluster.ts";
+import type { Logger } from "../../observability/logger.ts";
+import type { Clock } from "../../shared/clock.ts";
+import type { Id } from "../../shared/ids.ts";
+import { changeNodes, TopologyChangeError } from "../change-topology.ts";
+import type { Members } from "../members.ts";
+import { type NodeView, nodeToDecommission } from "./decommission.ts";
+import { type HealthReport, readReports, writeReport } from "./reports.ts";
+
+/** Intervals in which a report must have been written again to count. */
+const FRESH_INTERVALS = 3;
+
+export interface DecommissionerDeps {
+  readonly catalog: Catalog;
+  readonly members: () => Members;
+  readonly isLeader: () => boolean;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly intervalMs: number;
+  /** Resolves when this process goes by the topology in the catalog. */
+  readonly refresh: () => Promise<void>;
+}
+
+export class Decommissioner {
+  readonly #deps: DecommissionerDeps;
+  /** The beat of each report, and when it was first seen: monotonic. */
+  readonly #beats = new Map<number, { readonly beat: number; readonly seenMs: number }>();
+  #beat = 0;
+
+  constructor(deps: DecommissionerDeps) {
+    this.#deps = deps;
+  }
+
+  /** One look, at every interval. @throws CatalogError; RecordError */
+  async run(): Promise<void> {
+    const { catalog, isLeader } = this.#deps;
+    await writeReport(catalog, this.#ownReport());
+    if (!isLeader()) return;
+    const reports = this.#fresh(await readReports(catalog));
+    const nodes = await this.#views();
+    const gateways = await liveSessions(catalog);
+    const node = nodeToDecommission({ nodes, gateways, reports });
+    if (node !== undefined) await this.#decommission(node);
+  }
+
+  #ownReport(): HealthReport {
+    const away = this.#deps
+      .members()
+      .all()
+      .filter(({ state }) => state === "unreachable");
+    this.#beat += 1;
+    return { beat: this.#beat, missed: new Map(away.map(({ spec, missedProbes }) => [spec.uuid, missedProbes])) };
+  }
+
+  /** Without those of gateways that have stopped writing them. */
+  #fresh(reports: ReadonlyMap<number, HealthReport>): ReadonlyMap<number, HealthReport> {
+    const { clock, intervalMs } = this.#deps;
+    const nowMs = clock.monotonicMs();
+    for (const session of this.#beats.keys()) if (!reports.has(session)) this.#beats.delete(session);
+    return new Map(
+      [...reports].filter(([session, { beat }]) => {
+        const known = this.#beats.get(session);
+        if (known?.beat !== beat) this.#beats.set(session, { beat, seenMs: nowMs });
+        return nowMs - (this.#beats.get(session)?.seenMs ?? nowMs) <= FRESH_INTERVALS * intervalMs;
+      }),
+    );
+  }
+
+  async #views(): Promise<NodeView[]> {
+    const { catalog, members } = this.#deps;
+    const all = members().all();
+    const first = await Promise.all(all.map(({ spec }) => catalog.kv.list(copiesRange(spec.uuid), { limit: 1 })));
+    return all.map(({ spec, state, missedProbes }, at) => ({
+      uuid: spec.uuid,
+      name: spec.name,
+      state,
+      missed: missedProbes,
+      holdsCopies: (first[at]?.length ?? 0) > 0,
+    }));
+  }
+
+  async #decommission({ uuid, name, missed }: NodeView): Promise<void> {
+    const { catalog, members, clock, logger, refresh } = this.#deps;
+    const decommissioned = members().topology.nodes.filter((node) => node.decommissionedAtMs !== undefined);
+    const known = new Set<Id>(decommissioned.map((node) => node.uuid));
+    await changeNodes(catalog, ({ records }) => {
+      const record = records.get(uuid);
+      // Checked again on what is committed upon: of two that take themselves for the leader one takes a node, not both.
+      const others = [...records.values()].filter((each) => each.decommissionedAtMs !== undefined);
+      const changed = others.some((each) => !known.has(each.uuid));
+      if (record === undefined || record.decommissionedAtMs !== undefined || changed) return [];
+      return [{ ...record, decommissionedAtMs: clock.nowMs() }];
+    });
+    logger.warn({ node: name, missed }, "a node was away for too long and is decommissioned");
+    await refresh();
+  }
+}
+
+/**
+ * Takes a decommissioned node back, under a new epoch: it is checked as one that joins. One that is not decommissioned is
+ * left as it is.
+ * @throws TopologyChangeError; CatalogError
+ */
+export function rejoinNode(catalog: Catalog, name: string): Promise<void> {
+  return changeNodes(catalog, ({ records }) => {
+    const record = [...records.values()].find((each) => each.name === name && each.configured);
+    if (record === undefined) throw new TopologyChangeError("unknown", `there is no node ${name}`);
+    if (record.decommissionedAtMs === undefined) {
+      throw new TopologyChangeError("refused", `node ${name} is not decommissioned`);
+    }
+    const { decommissionedAtMs: _away, ...back } = record;
+    return [back];
+  });
+}
+
+async function liveSessions(catalog: Catalog): Promise<ReadonlySet<number>> {
+  const live = new Set<number>();
+  for await (const { key, value } of walk(catalog.kv, sessionsRange())) {
+    if (decodeSession(value).state === "live") live.add(sessionOfSessionKey(key));
+  }
+  return live;
+}
