@@ -432,7 +432,7 @@ describe("what is printed", () => {
       "DOMAINS",
       "a  active  1/2 online  [--------------------]   0 %  1 B of 1.0 KiB",
     ]);
-    assert.match(stdout, /^node-s {2}a \(home: standby\) {2}offline .* no connection$/m);
+    assert.match(stdout, /^node-s {2}a \(home: standby\) {2}unreachable .* no connection$/m);
   });
 
   test("status --watch is no JSON, and wants a number of seconds", async () => {
@@ -476,10 +476,10 @@ describe("what is printed", () => {
   test("nodes and domains are tables without colours", async () => {
     const nodes = await run("nodes");
     assert.deepEqual(nodes.stdout.split("\n").slice(0, 4), [
-      "NAME    DOMAIN             STATE        WRITES  WEIGHT  USED  TOTAL  DEAD            LOAD  ENDPOINT              REASON",
-      "node-a  a                  online       yes     100     -     -      -               0.25  http://10.0.0.1:9000",
-      "node-s  a (home: standby)  unreachable  yes     100     -     -      -               0.25  http://10.0.0.1:9000  no connection",
-      "node-v  a                  online       yes     100     -     -      3.0 KiB (40 %)  0.25  /disks/v",
+      "NAME    DOMAIN             STATE        WRITES  WEIGHT  USED            TOTAL    DEAD            LOAD  ENDPOINT              REASON",
+      "node-a  a                  online       yes     100     -               -        -               0.25  http://10.0.0.1:9000",
+      "node-s  a (home: standby)  unreachable  yes     100     -               -        -               0.25  http://10.0.0.1:9000  no connection",
+      "node-v  a                  online       yes     100     1.5 KiB (38 %)  4.0 KiB  3.0 KiB (40 %)  0.50  /disks/v",
     ]);
     const domains = await run("domains");
     assert.deepEqual(domains.stdout.split("\n").slice(0, 3), [

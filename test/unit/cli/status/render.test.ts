@@ -160,7 +160,7 @@ NODES
 NAME     DOMAIN                    STATE              SINCE  LOAD  USED                          OF       REASON
 node-a1  domain-a                  online             2 d    0.25  [#######-------------]  37 %  4.0 GiB
 node-b1  domain-b (home: standby)  online, no writes  2 d    0.25  [###################-]  97 %  4.0 GiB
-node-b2  domain-b                  offline            5 min  0.25  -                             -        reach: the no~
+node-b2  domain-b                  unreachable        5 min  0.25  -                             -        reach: the no~
 
 JOBS
 DRAIN   node-a1  running  [########------------]  42 %  12 min left  01a2b3
@@ -189,7 +189,7 @@ NODES
 NAME     DOMAIN                    STATE              SINCE  LOAD  USED        ~
 node-a1  domain-a                  online             2 d    0.25  [###-------]~
 node-b1  domain-b (home: standby)  online, no writes  2 d    0.25  [#########-]~
-node-b2  domain-b                  offline            5 min  0.25  -           ~
+node-b2  domain-b                  unreachable        5 min  0.25  -           ~
 
 JOBS
 DRAIN   node-a1  running  [####------]  42 %  12 min left  01a2b3
@@ -238,7 +238,7 @@ test("where not all nodes fit on the screen, those in trouble do, and it is said
   const lines = renderStatus({ ...VIEW, workers }, { ...PLAIN, height: 40 });
   assert.equal(lines.length, 40);
   const nodes = lines.slice(lines.indexOf("NODES") + 2, lines.indexOf("JOBS") - 1);
-  assert.match(nodes[0] ?? "", /^last .*offline/);
+  assert.match(nodes[0] ?? "", /^last .*unreachable/);
   const left = workers.length - (nodes.length - 1);
   assert.equal(nodes.at(-1), `and ${left} more: bulkhead nodes`);
   assert.ok(lines.includes("EVENTS"));
