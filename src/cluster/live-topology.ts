@@ -18,7 +18,11 @@ export interface LiveTopologyDeps {
   readonly membership: Pick<Membership, "members" | "update">;
   readonly placementOf: (topology: Topology) => Placement;
   /** Handles of the nodes that this process can call: those that were open stay the same. */
-  readonly handlesOf: (records: ReadonlyMap<Id, NodeRecord>) => ReadonlyMap<Id, NodeHandle>;
+  readonly handlesOf: (
+    records: ReadonlyMap<Id, NodeRecord>,
+  ) => ReadonlyMap<Id, NodeHandle> | Promise<ReadonlyMap<Id, NodeHandle>>;
+  /** Told of every change that this process comes to go by: what it went by before, and what it goes by now. */
+  readonly onChanged?: (before: Topology, after: Topology) => void;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly intervalMs: number;
@@ -29,6 +33,8 @@ export class LiveTopology implements AsyncDisposable {
   #running: Promise<void> | undefined;
   #timer: Timer | undefined;
   #stopped = false;
+  /** The handles are to be asked for, whatever the epoch. */
+  #reopen = false;
 
   constructor(deps: LiveTopologyDeps) {
     this.#deps = deps;
@@ -44,8 +50,13 @@ export class LiveTopology implements AsyncDisposable {
     });
   }
 
-  /** Resolves when the members are what the catalog said when it was called, or later. @throws CatalogError; RecordError */
-  async refresh(): Promise<void> {
+  /**
+   * Resolves when the members are what the catalog said when it was called, or later.
+   * @param reopen also where the topology is the same: how a node is reached has changed
+   * @throws CatalogError; RecordError
+   */
+  async refresh(reopen = false): Promise<void> {
+    this.#reopen ||= reopen;
     // One that runs may have read before the change that the caller made.
     await this.#running?.catch(() => {});
     this.#running ??= this.#refresh().finally(() => {
@@ -61,19 +72,27 @@ export class LiveTopology implements AsyncDisposable {
   }
 
   async #refresh(): Promise<void> {
-    const { kv, membership, logger } = this.#deps;
-    const { epoch } = membership.members.topology;
+    const { kv, membership, logger, onChanged } = this.#deps;
+    const before = membership.members.topology;
+    const reopen = this.#reopen;
     const entry = await kv.get(topologyKey());
     if (entry === undefined) return;
     const stored = await loadTopology(kv);
-    if (stored === undefined || stored.topology.epoch <= epoch || this.#stopped) return;
-    membership.update(this.#shapeOf(stored));
-    logger.info({ epoch: stored.topology.epoch, before: epoch }, "the topology has changed");
+    if (stored === undefined) return;
+    const { epoch } = stored.topology;
+    if (epoch < before.epoch || (epoch === before.epoch && !reopen)) return;
+    const shape = await this.#shapeOf(stored);
+    if (this.#stopped) return;
+    this.#reopen &&= !reopen;
+    membership.update(shape);
+    if (epoch === before.epoch) return;
+    logger.info({ epoch, before: before.epoch }, "the topology has changed");
+    onChanged?.(before, stored.topology);
   }
 
-  #shapeOf({ topology, records }: StoredTopology): Parameters<Membership["update"]>[0] {
+  async #shapeOf({ topology, records }: StoredTopology): Promise<Parameters<Membership["update"]>[0]> {
     const admitted = [...records.values()].flatMap(({ uuid, admitted: is }) => (is ? [uuid] : []));
-    const handles = this.#deps.handlesOf(records);
+    const handles = await this.#deps.handlesOf(records);
     return { topology, placement: this.#deps.placementOf(topology), handles, admitted: new Set(admitted) };
   }
 }

@@ -12,6 +12,8 @@ export interface NodeRecord extends Omit<TopologyNode, "writeGeneration"> {
   readonly admitted: boolean;
   /** Whether the configuration names it. One that it does not name any more keeps its record with its copies. */
   readonly configured: boolean;
+  /** An operator took it out though copies are on record on it: its record goes when there are none any more. */
+  readonly leaving?: boolean;
 }
 
 const NODE_FORMAT = 1;
@@ -30,6 +32,7 @@ export function encodeNode(node: NodeRecord): Buffer {
     node.diskType,
     node.admitted,
     node.configured,
+    ...(node.leaving === true ? [true] : []),
   ]);
 }
 
@@ -48,7 +51,8 @@ export function decodeNode(value: Uint8Array): NodeRecord {
     host: reader.string(),
   };
   const rack = reader.optionalString();
-  const rest = { diskType: reader.oneOf(DISK_TYPES), admitted: reader.bool(), configured: reader.bool() };
+  const facts = { diskType: reader.oneOf(DISK_TYPES), admitted: reader.bool(), configured: reader.bool() };
+  const rest = reader.optionalBool() === true ? { ...facts, leaving: true } : facts;
   return rack === undefined ? { ...node, ...rest } : { ...node, rack, ...rest };
 }
 

@@ -6,7 +6,9 @@ import { hostname } from "node:os";
 import { join, resolve } from "node:path";
 import { replication } from "../admin/cluster-views.ts";
 import { createAdminServer } from "../admin/server.ts";
+import type { ReloadReport } from "../admin/topology-control.ts";
 import type { Config, ListenAddress, Secrets } from "../config/config.ts";
+import type { LoadedConfig } from "../config/load-config.ts";
 import type { Principal } from "../objects/api.ts";
 import { createLoggers, type Logger } from "../observability/logger.ts";
 import { createMetrics } from "../observability/metrics.ts";
@@ -17,7 +19,6 @@ import { systemClock } from "../shared/clock.ts";
 import { systemRandom } from "../shared/random.ts";
 import { type GatewayKeys, loadKeys } from "./key-files.ts";
 import { listen, requireFree, stopServer } from "./listen.ts";
-import { nodePlaces } from "./nodes.ts";
 import { claimDataFolder, startStep } from "./start-step.ts";
 import { openStorage } from "./storage.ts";
 
@@ -28,6 +29,8 @@ export interface Gateway extends AsyncDisposable {
   readonly s3Url: string;
   readonly adminUrl: string;
   readonly keys: GatewayKeys;
+  /** Reads the configuration again and takes over what can be. @throws TopologyChangeError; CatalogError */
+  readonly reload: () => Promise<ReloadReport>;
 }
 
 /** @throws StartError */
@@ -35,6 +38,8 @@ export async function startGateway(options: {
   readonly config: Config;
   readonly secrets: Secrets;
   readonly version: string;
+  /** Reads the configuration again; without it, it cannot be reloaded. */
+  readonly reread?: () => LoadedConfig;
 }): Promise<Gateway> {
   const { config, secrets, version } = options;
   const clock = systemClock;
@@ -64,6 +69,7 @@ export async function startGateway(options: {
       random,
       loggers,
       metrics,
+      reread: options.reread,
     }),
   );
   stack.use(storage);
@@ -73,10 +79,10 @@ export async function startGateway(options: {
     members: storage.members,
     orphans: storage.orphans,
     scrubbing: storage.scrubbing,
-    setNode: storage.setNode,
+    topologyControl: storage.topologyControl,
     journal: storage.journal,
     ...storage.care,
-    placeOf: nodePlaces(config.storage.nodes, storage.catalog.clusterId),
+    placeOf: storage.placeOf,
     usageOf: storage.usageOf,
   };
   metrics.watchNodes(() =>
@@ -142,7 +148,8 @@ export async function startGateway(options: {
   });
   logger.info({ s3Url, adminUrl, version, cluster: storage.catalog.clusterId }, "gateway is serving");
   const started = stack.move();
-  return { s3Url, adminUrl, keys, [Symbol.asyncDispose]: () => started.disposeAsync() };
+  const { reload } = storage.topologyControl;
+  return { s3Url, adminUrl, keys, reload, [Symbol.asyncDispose]: () => started.disposeAsync() };
 }
 
 async function serve(

@@ -6,7 +6,7 @@ import type { NodePlace } from "../admin/cluster-views.ts";
 import type { NodeHandle } from "../cluster/membership.ts";
 import type { CompactionConfig, Config, NodeConfig, Secrets } from "../config/config.ts";
 import { LazyNode } from "../nodes/lazy-node.ts";
-import { NodeKeys } from "../nodes/s3/node-keys.ts";
+import type { NodeKeys } from "../nodes/s3/node-keys.ts";
 import { openS3Node } from "../nodes/s3/s3-node.ts";
 import { NodeError, type StorageNode } from "../nodes/storage-node.ts";
 import type { VolumeUsage } from "../nodes/volume/compactor.ts";
@@ -80,18 +80,8 @@ export function openNodeHandle(deps: NodeDeps, config: NodeConfig, admitted: boo
   };
 }
 
-/** Where operators find what is on a node, by the node's name. */
-export function nodePlaces(nodes: readonly NodeConfig[], clusterId: Id): (name: string) => NodePlace {
-  const keys = new NodeKeys(clusterId);
-  const places = new Map(nodes.map((node) => [node.name, placeOf(node, keys)]));
-  return (name) => {
-    const place = places.get(name);
-    if (place === undefined) throw new TypeError("a member is not in the configuration");
-    return place;
-  };
-}
-
-function placeOf(node: NodeConfig, keys: NodeKeys): NodePlace {
+/** Where operators find what is on a node. */
+export function placeOf(node: NodeConfig, keys: NodeKeys): NodePlace {
   if (node.kind === "volume") {
     return { kind: "volume", endpoint: node.path, locate: (key) => ({ container: node.path, key }) };
   }
@@ -127,7 +117,7 @@ async function openDriver(deps: NodeDeps, node: NodeConfig, admitted: boolean): 
   }
   const keys = secrets.nodes.get(node.name);
   if (keys === undefined) throw new NodeError("invalid", "the node has no keys");
-  const { name, endpoint, bucket, region, caFile } = node;
+  const { name, endpoint, bucket, region, caFile, ca } = node;
   return openS3Node({
     name,
     endpoint,
@@ -136,6 +126,7 @@ async function openDriver(deps: NodeDeps, node: NodeConfig, admitted: boolean): 
     accessKey: keys.accessKey,
     secretKey: keys.secretKey.reveal(),
     ...(caFile === undefined ? {} : { ca: await readCa(caFile) }),
+    ...(ca === undefined ? {} : { ca }),
     clusterId,
     clock,
     random,

@@ -1,19 +1,21 @@
 /**
  * Puts the storage side together: catalog, nodes, cluster, replication and the object service over them.
  */
+import type { NodePlace } from "../admin/cluster-views.ts";
+import type { TopologyControl } from "../admin/topology-control.ts";
 import { type Catalog, endOtherSessions, openCatalog, readCluster } from "../catalog/catalog.ts";
 import { Journal } from "../catalog/journal/journal.ts";
 import { JournaledKv } from "../catalog/journal/journaled-kv.ts";
 import type { KvStore } from "../catalog/kv.ts";
 import { openLmdbKv } from "../catalog/lmdb/lmdb-kv.ts";
 import { memoryKv } from "../catalog/memory/memory-kv.ts";
-import { type NodeSettings, setNode } from "../cluster/change-topology.ts";
+import { forgetLeftNodes } from "../cluster/change-nodes.ts";
 import { LiveTopology } from "../cluster/live-topology.ts";
 import type { Members } from "../cluster/members.ts";
 import { Membership } from "../cluster/membership.ts";
-import type { NodeRecord } from "../cluster/topology-records.ts";
 import { applyConfiguration, loadTopology } from "../cluster/topology-store.ts";
 import type { CatalogConfig, Config, Secrets } from "../config/config.ts";
+import type { LoadedConfig } from "../config/load-config.ts";
 import type { VolumeUsage } from "../nodes/volume/compactor.ts";
 import type { ObjectService, Principal } from "../objects/api.ts";
 import { createObjectService } from "../objects/object-service.ts";
@@ -41,10 +43,11 @@ import { KeyedMutex } from "../shared/keyed-mutex.ts";
 import type { Random } from "../shared/random.ts";
 import { type CatalogCare, careForCatalog } from "./catalog-care.ts";
 import { catchUpWithNodes, journalCluster, journalSettings } from "./journal.ts";
-import { type LoadedNodeHandle, openNodeHandle } from "./nodes.ts";
+import { NodeHandles } from "./node-handles.ts";
 import { removeLeftScratch } from "./scratch-store.ts";
 import { createScrubbing } from "./scrubbing.ts";
 import { configuredTopology } from "./topology.ts";
+import { topologyControl } from "./topology-control.ts";
 
 /**
  * How long the start waits for the first check of nodes that do not answer at all. Those that answer, or refuse, take a
@@ -71,6 +74,8 @@ export interface StorageDeps {
   readonly random: Random;
   readonly loggers: Loggers;
   readonly metrics: Metrics;
+  /** Reads the configuration again; absent where it cannot be. */
+  readonly reread?: (() => LoadedConfig) | undefined;
 }
 
 export interface Storage extends AsyncDisposable {
@@ -82,8 +87,8 @@ export interface Storage extends AsyncDisposable {
   readonly scrubbing: Scrubbing;
   readonly journal: Journal;
   readonly care: CatalogCare;
-  /** Resolves when this process goes by it. @throws TopologyChangeError; CatalogError */
-  readonly setNode: (name: string, settings: NodeSettings) => Promise<void>;
+  readonly topologyControl: TopologyControl;
+  readonly placeOf: (nodeName: string) => NodePlace;
   /** What a volume's disk is used for; undefined for other nodes, and before it is open. */
   readonly usageOf: (nodeUuid: Id) => VolumeUsage | undefined;
 }
@@ -96,22 +101,14 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
   const store = await openKv(config.catalog);
   stack.defer(() => store.close());
   await removeLeftScratch(config.catalog);
-  const handles = new Map<Id, LoadedNodeHandle>();
-  const openHandle = (clusterId: Id, { uuid, name, admitted }: NodeRecord): void => {
-    const node = config.storage.nodes.find((candidate) => candidate.name === name);
-    if (node === undefined || handles.has(uuid)) return;
-    const handle = openNodeHandle({ ...deps, clusterId, logger: loggers.named("nodes") }, node, admitted);
-    stack.defer(() => handle.node.close());
-    handles.set(uuid, handle);
-  };
+  const handles = stack.use(new NodeHandles({ ...deps, kv: store, logger: loggers.named("nodes") }));
   const journalLogger = loggers.named("catalog");
   const cluster = await readCluster(store);
   if (cluster !== undefined) {
-    for (const record of (await loadTopology(store))?.records.values() ?? []) {
-      if (record.admitted) openHandle(cluster.clusterId, record);
-    }
+    const known = (await loadTopology(store))?.records ?? new Map();
+    await handles.of(cluster.clusterId, new Map([...known].filter(([, { admitted }]) => admitted)));
   }
-  const holdings = await catchUpWithNodes(store, handles, {
+  const holdings = await catchUpWithNodes(store, handles.open, {
     clusterId: cluster?.clusterId ?? "",
     clock,
     logger: journalLogger,
@@ -139,11 +136,8 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
   // The folder of the catalog is ours alone, so whoever had a session on it is gone.
   await endOtherSessions(catalog);
 
-  const { topology, records } = await applyConfiguration(catalog, configuredTopology(config.storage), ids);
-  for (const spec of topology.nodes) {
-    const record = records.get(spec.uuid);
-    if (record !== undefined) openHandle(catalog.clusterId, record);
-  }
+  const { topology, records } = await applyConfiguration(catalog, configuredTopology(config.storage), ids, clock);
+  const opened = await handles.of(catalog.clusterId, records);
   const admitted = new Set([...records.values()].filter((record) => record.admitted).map((record) => record.uuid));
   const hasher = await createHasher();
   const placementOf = (shape: Topology): Placement => createPlacement(shape, hasher);
@@ -156,7 +150,7 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
       intervalMs: config.storage.health.intervalMs,
       onStateChanged: (node, state) => metrics.nodeStateChanged(node, state),
     },
-    { topology, placement: placementOf(topology), handles, admitted },
+    { topology, placement: placementOf(topology), handles: opened, admitted },
   );
   stack.use(membership);
   await membership.start(NODE_WAIT_MS);
@@ -168,13 +162,13 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
       kv: catalog.kv,
       membership,
       placementOf,
-      handlesOf: () => handles,
+      handlesOf: (known) => handles.of(catalog.clusterId, known),
+      onChanged: () => scrubbing.follow(),
       clock,
       logger: loggers.named("cluster"),
       intervalMs: config.storage.health.intervalMs,
     }),
   );
-  liveTopology.start();
 
   const members = () => membership.members;
   const logger = loggers.named("replication");
@@ -209,6 +203,7 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
   const absentNodes = new AbsentNodes({ catalog, members, ledger, clock, logger });
   const absent = worker("absent-nodes", ABSENT_INTERVAL_MS, async (signal) => {
     if ((await absentNodes.run(signal)) > 0) repair.wake();
+    await forgetLeftNodes(catalog);
   });
   const keepJournal = worker("journal", JOURNAL_INTERVAL_MS, async (signal) => {
     await journal.keep(signal);
@@ -248,6 +243,7 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
   pendingDeletes.start();
   collect.start(ORPHAN_DELAY_MS);
   scrubbing.start();
+  liveTopology.start();
 
   const { write } = config.storage;
   const blobs = createBlobStore({
@@ -281,7 +277,7 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
     principalOf: deps.principalOf,
     segmentBytes: write.segmentBytes,
   });
-  const opened = stack.move();
+  const whole = stack.move();
   return {
     catalog,
     members,
@@ -291,12 +287,24 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
     scrubbing,
     journal,
     care,
-    setNode: async (name, settings) => {
-      await setNode(catalog, name, settings);
-      await liveTopology.refresh();
-    },
+    topologyControl: topologyControl({
+      catalog,
+      handles,
+      live: liveTopology,
+      members,
+      clock,
+      ids,
+      logger: loggers.named("cluster"),
+      started: deps,
+      reread: deps.reread,
+      onRemoved() {
+        absent.wake();
+        keepJournal.wake();
+      },
+    }),
+    placeOf: (name) => handles.placeOf(name),
     usageOf: (uuid) => handles.get(uuid)?.usage(),
-    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+    [Symbol.asyncDispose]: () => whole.disposeAsync(),
   };
 }
 

@@ -1,17 +1,17 @@
 /** What the admin API looks at, over a gateway in memory. */
 import type { CatalogContext } from "../../src/admin/catalog-views.ts";
-import type { NodesContext } from "../../src/admin/nodes-view.ts";
 import type { ScrubContext } from "../../src/admin/scrub-view.ts";
+import type { TopologyContext } from "../../src/admin/topology-views.ts";
 import { DurableChanges } from "../../src/catalog/journal/durable-changes.ts";
 import { Journal, type JournalSettings } from "../../src/catalog/journal/journal.ts";
 import type { JournalCluster } from "../../src/catalog/journal/journal-nodes.ts";
 import { Verifier } from "../../src/catalog/journal/verify.ts";
 import { memoryKv } from "../../src/catalog/memory/memory-kv.ts";
-import { setNode } from "../../src/cluster/change-topology.ts";
 import { silentLogger } from "../../src/observability/logger.ts";
 import { Scrubbing } from "../../src/replication/scrub/scrubbing.ts";
 import type { InMemoryGateway } from "./in-memory-gateway.ts";
 import { DAY_MS, NO_LIMITS, scrubDeps } from "./scrub.ts";
+import { staticTopologyControl } from "./topology-control.ts";
 
 const JOURNAL_SETTINGS: JournalSettings = {
   sync: true,
@@ -44,7 +44,7 @@ function journalCluster(gateway: InMemoryGateway): JournalCluster {
 }
 
 /** The journal is not started: nothing was handed over to it. Nodes of domain d0 are volumes, the others S3 endpoints. */
-export function adminContext(gateway: InMemoryGateway): NodesContext & ScrubContext & CatalogContext {
+export function adminContext(gateway: InMemoryGateway): TopologyContext & ScrubContext & CatalogContext {
   const cluster = journalCluster(gateway);
   const { kv, clock, random } = gateway;
   const logger = silentLogger;
@@ -64,7 +64,7 @@ export function adminContext(gateway: InMemoryGateway): NodesContext & ScrubCont
       scrub: NO_LIMITS,
       comparison: { enabled: true, intervalMs: DAY_MS },
     }),
-    setNode: (name, settings) => setNode(gateway.process.catalog, name, settings),
+    topologyControl: staticTopologyControl(gateway),
     usageOf: () => undefined,
     placeOf: (name) =>
       name.startsWith("d0")

@@ -108,7 +108,8 @@ export class DyingSweeper {
       copies.map(async ({ nodeUuid, key }) => {
         const deleted = await deleteCopy(members(), { nodeUuid, key });
         atomic.delete(copyIndexKey(nodeUuid, key));
-        if (deleted) return;
+        // Nobody will ever ask a node that left.
+        if (deleted || !members().placement.index.has(nodeUuid)) return;
         atomic.set(pendingDeleteKey(nodeUuid, key), encodePendingDelete({ blobId, sinceMs: clock.nowMs() }));
       }),
     );
