@@ -44,8 +44,6 @@ export function createDiscarder(deps: {
     } catch {
       // Left to the record, whatever the reason.
     }
-    // Nobody will ever ask a node that left.
-    if (!members().placement.index.has(copy.nodeUuid)) return;
     const pending = encodePendingDelete({ blobId, sinceMs: clock.nowMs() });
     await catalog.commit(catalog.begin().set(pendingDeleteKey(copy.nodeUuid, copy.key), pending));
   }

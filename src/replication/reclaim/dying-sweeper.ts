@@ -108,8 +108,7 @@ export class DyingSweeper {
       copies.map(async ({ nodeUuid, key }) => {
         const deleted = await deleteCopy(members(), { nodeUuid, key });
         atomic.delete(copyIndexKey(nodeUuid, key));
-        // Nobody will ever ask a node that left.
-        if (deleted || !members().placement.index.has(nodeUuid)) return;
+        if (deleted) return;
         atomic.set(pendingDeleteKey(nodeUuid, key), encodePendingDelete({ blobId, sinceMs: clock.nowMs() }));
       }),
     );
