@@ -16,7 +16,7 @@ export interface AdminAccess {
 }
 
 interface Call {
-  readonly method?: "POST" | "PATCH";
+  readonly method?: "POST" | "PUT" | "PATCH" | "DELETE";
   readonly sent?: string;
 }
 
@@ -42,6 +42,16 @@ export class AdminClient {
     return this.#ask(path, schema, { method: "PATCH", sent: JSON.stringify(body) });
   }
 
+  /** Replaces something. @throws CliError */
+  put<T>(path: string, schema: z.ZodType<T>, body: object): Promise<T> {
+    return this.#ask(path, schema, { method: "PUT", sent: JSON.stringify(body) });
+  }
+
+  /** Takes something away. @throws CliError */
+  delete<T>(path: string, schema: z.ZodType<T>): Promise<T> {
+    return this.#ask(path, schema, { method: "DELETE" });
+  }
+
   async #ask<T>(path: string, schema: z.ZodType<T>, call: Call): Promise<T> {
     const { url, apiKey, apiKeyOrigin } = this.#access;
     if (apiKey === undefined) {
@@ -54,7 +64,8 @@ export class AdminClient {
     if (status === 401 || status === 403) {
       throw new CliError(EXIT.denied, `the admin API at ${url} refuses the key from ${apiKeyOrigin}`);
     }
-    if (status !== 200 && status !== 202) throw new CliError(EXIT.failed, this.#describeProblem(status, body));
+    if (status !== 200 && status !== 201 && status !== 202)
+      throw new CliError(EXIT.failed, this.#describeProblem(status, body));
     const answer = schema.safeParse(body);
     if (answer.success) return answer.data;
     throw new CliError(EXIT.failed, `what answers at ${url}${path} is not the admin API of this version of Bulkhead`, {

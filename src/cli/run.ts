@@ -5,9 +5,9 @@ import { type AdminAccess, AdminClient } from "./admin-client.ts";
 import { acceptRebuild, makeSnapshot, showCatalog, verifyCatalog } from "./catalog-commands.ts";
 import { locateObject, type Output, showDomains, showNodes, showStatus } from "./commands.ts";
 import { CliError, EXIT, type ExitCode } from "./errors.ts";
-import { type NodeOptions, setNode } from "./node-command.ts";
 import { showScrub } from "./scrub-command.ts";
 import { formatJson } from "./text.ts";
+import { addTopologyCommands } from "./topology-commands.ts";
 
 /** What is known of a configuration; the command line does not read one itself. */
 export type ConfigReport =
@@ -47,7 +47,7 @@ export interface RebuildOptions {
 }
 
 const HELP_END = `
-Commands other than serve, config and catalog rebuild ask the admin API of a running gateway: the one that --admin-url or
+Commands other than serve, config check and catalog rebuild ask the admin API of a running gateway: the one that --admin-url or
 BULKHEAD_ADMIN_URL names, else the one of this configuration on this machine. Its key is taken from
 BULKHEAD_ADMIN_API_KEY or BULKHEAD_ADMIN_API_KEY_FILE, else from the data folder.
 
@@ -93,7 +93,7 @@ function buildProgram(dependencies: CliDependencies, finish: (code: ExitCode) =>
     .description("run the gateway")
     .action(async ({ config }: AdminOptions) => finish(await dependencies.serve(config)));
 
-  const config = program.command("config").description("look at the configuration");
+  const config = program.command("config").description("look at the configuration and change what is live of it");
   withJson(withConfig(config.command("check")))
     .description("say everything that is wrong with the configuration")
     .action((options: AdminOptions) => finish(checkConfig(options, dependencies)));
@@ -121,14 +121,8 @@ function buildProgram(dependencies: CliDependencies, finish: (code: ExitCode) =>
       });
   asking(program.command("status").description("how the cluster is"), showStatus);
   const nodes = asking(program.command("nodes").description("the storage nodes"), showNodes);
-  const set = asking(
-    nodes.command("set <name>").description("change a node, without a restart"),
-    (admin, [name = ""]) => setNode(admin, name, set.opts<NodeOptions>()),
-  );
-  set
-    .option("--weight <number>", "share of its domain's ring, 100 is usual; 0 takes no new copies")
-    .option("--accepts-writes <yes|no>", "whether it takes new copies");
-  asking(program.command("domains").description("the fault domains"), showDomains);
+  const domains = asking(program.command("domains").description("the fault domains"), showDomains);
+  addTopologyCommands({ nodes, domains, config }, asking, dependencies);
   asking(catalog.command("status").description("how the catalog's journal on the nodes is"), showCatalog);
   asking(
     catalog.command("accept").description("give up what a rebuild could not see: orphans are collected again"),

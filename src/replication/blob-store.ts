@@ -21,6 +21,9 @@ import { writeBlob } from "./write/blob-writer.ts";
 import { renewBlob } from "./write/renew-blob.ts";
 import { followStragglers } from "./write/stragglers.ts";
 
+/** No entry has it: a copy on a node that is gone is in no commit. */
+const NO_VERSION = 0;
+
 export interface BlobStore {
   /**
    * Writes `length` bytes, at least 1. Whoever gets the result owes it either `committed` or `discard`.
@@ -77,7 +80,7 @@ export function createBlobStore(deps: {
     enter(atomic, written, home) {
       for (const { location } of written.blob.slots) {
         const generation = location && members().get(location.nodeUuid)?.spec.writeGeneration;
-        if (location !== undefined) atomic.check(nodeKey(location.nodeUuid), generation ?? null);
+        if (location !== undefined) atomic.check(nodeKey(location.nodeUuid), generation ?? NO_VERSION);
       }
       const nowMs = clock.nowMs();
       const notBeforeMs = written.stragglers.length > 0 ? nowMs + stragglerTimeoutMs : nowMs;
