@@ -55,13 +55,18 @@ async function serve(configFile: string | undefined): Promise<ExitCode> {
   const stopped = signalToStop();
   let gateway: Gateway;
   try {
-    gateway = await startGateway({ ...loaded, version });
+    gateway = await startGateway({
+      ...loaded,
+      version,
+      reread: () => readConfig({ file: configFile, env: withEnvironmentFile(process.env) }),
+    });
   } catch (error) {
     if (!(error instanceof StartError)) throw error;
     process.stderr.write(`bulkhead: ${error.message}\n`);
     return EXIT.failed;
   }
   process.stderr.write(howToUse(gateway));
+  process.on("SIGHUP", () => void reload(gateway));
   await stopped;
   await gateway[Symbol.asyncDispose]();
   return EXIT.ok;
@@ -98,6 +103,17 @@ function terminalOf(stream: NodeJS.WriteStream): Terminal {
       });
     },
   };
+}
+
+/** What came of it is told, as nobody waits for an answer. */
+async function reload(gateway: Gateway): Promise<void> {
+  try {
+    const { changed, needsRestart } = await gateway.reload();
+    const later = needsRestart.length === 0 ? "" : `; taken over at the next start: ${needsRestart.join(", ")}`;
+    process.stderr.write(`bulkhead: the configuration was read again, ${changed ? "" : "un"}changed${later}\n`);
+  } catch (error) {
+    process.stderr.write(`bulkhead: the configuration was not taken over: ${toError(error).message}\n`);
+  }
 }
 
 /** Resolves at the first signal; a second one ends the process as it would any other. */

@@ -18,6 +18,8 @@ export const API_PATHS = {
   /** Followed by `/{name}`, percent-encoded. */
   nodes: "/api/v1/storage/cluster/nodes",
   events: "/api/v1/storage/cluster/events",
+  config: "/api/v1/storage/cluster/config",
+  reload: "/api/v1/storage/cluster/config/reload",
   scrub: "/api/v1/storage/cluster/scrub",
   journal: "/api/v1/catalog/journal",
   snapshot: "/api/v1/catalog/snapshot",
@@ -238,23 +240,6 @@ export type NodeScrub = z.infer<typeof nodeScrubSchema>;
 
 export const scrubsSchema = z.object({ nodes: z.array(nodeScrubSchema) }).meta({ id: "Scrubs" });
 export type Scrubs = z.infer<typeof scrubsSchema>;
-
-const NODE_WEIGHT_MAX = 10_000;
-
-export const nodeSettingsSchema = z
-  .strictObject({
-    weight: z
-      .number()
-      .int()
-      .min(0)
-      .max(NODE_WEIGHT_MAX)
-      .optional()
-      .meta({ description: "share of its domain's ring, 100 is usual; 0 takes no new copies" }),
-    accepts_writes: z.boolean().optional().meta({ description: "whether it takes new copies" }),
-  })
-  .refine((settings) => Object.keys(settings).length > 0, { error: "nothing is to be changed" })
-  .meta({ id: "NodeSettings" });
-export type NodeSettingsRequest = z.infer<typeof nodeSettingsSchema>;
 
 export const scrubRequestSchema = z
   .strictObject({ node: z.string().optional().meta({ description: "name of the node; all of them when absent" }) })

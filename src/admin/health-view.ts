@@ -1,9 +1,9 @@
 /** Events, and what operators do about the health of nodes. */
 import type { Express } from "express";
 import * as z from "zod";
-import { TopologyChangeError } from "../cluster/change-topology.ts";
 import type { EventLog } from "../cluster/events/event.ts";
 import { eventJson } from "../cluster/events/post-event.ts";
+import { TopologyChangeError } from "../cluster/topology-change-error.ts";
 import { API_PATHS, type Workers } from "./api-types.ts";
 import { type AdminContext, workers } from "./cluster-views.ts";
 import { type Events, eventsQuerySchema } from "./health-types.ts";

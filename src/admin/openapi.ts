@@ -4,7 +4,6 @@ import {
   API_PATHS,
   clusterStatusSchema,
   domainsSchema,
-  nodeSettingsSchema,
   objectLocationSchema,
   problemSchema,
   readinessSchema,
@@ -17,6 +16,7 @@ import { changesSchema, journalSchema, rebuildSchema, snapshotSchema, verificati
 import { directPaths } from "./direct-openapi.ts";
 import { eventsSchema } from "./health-types.ts";
 import { durabilitySchema, PROVE_PARAMETERS, provePageSchema } from "./prove/prove-types.ts";
+import { addDomainOperation, topologyPaths } from "./topology-openapi.ts";
 
 /** The admin port's OpenAPI 3.1 description. */
 export function openApiDocument(version: string): ReturnType<typeof createDocument> {
@@ -33,17 +33,8 @@ export function openApiDocument(version: string): ReturnType<typeof createDocume
       "/metrics": open("Metrics in Prometheus' text format", { 200: { description: "the metrics" } }),
       [API_PATHS.status]: guarded("The cluster in one view", clusterStatusSchema),
       [API_PATHS.workers]: guarded("Every storage node", workersSchema),
-      [API_PATHS.domains]: guarded("Every fault domain", domainsSchema),
+      [API_PATHS.domains]: { ...guarded("Every fault domain", domainsSchema), post: addDomainOperation },
       [API_PATHS.replication]: guarded("Copies that want work", replicationSchema),
-      [`${API_PATHS.nodes}/{name}`]: {
-        patch: {
-          summary: "Changes a storage node, without a restart",
-          security: [{ apiKey: [] }],
-          requestBody: { required: true, content: { "application/json": { schema: nodeSettingsSchema } } },
-          responses: { 200: json("the node as it is now", workersSchema), 400: problem, 409: problem, ...refusals },
-        },
-        parameters: [{ name: "name", in: "path", required: true, schema: { type: "string" } }],
-      },
       [API_PATHS.events]: {
         ...guarded("What happened to nodes and domains, in order; the newest when nothing is said", eventsSchema, {
           400: problem,
@@ -61,6 +52,7 @@ export function openApiDocument(version: string): ReturnType<typeof createDocume
         },
         parameters: [{ name: "name", in: "path", required: true, schema: { type: "string" } }],
       },
+      ...topologyPaths,
       [API_PATHS.scrub]: {
         ...guarded(
           "The scrub of every storage node, its comparison with the catalog, and what is foreign on it",

@@ -16,6 +16,8 @@ export async function readiness(context: {
   readonly journal: Pick<Journal, "summary">;
   readonly coordination: () => CoordinatorState;
   readonly draining: () => boolean;
+  /** Whether it was ready before: a node that is added then has yet to be checked, and nobody waits for it. */
+  readonly served?: boolean;
 }): Promise<{ status: 200 | 503; answer: Readiness }> {
   if (context.draining()) return { status: 503, answer: { status: "draining", reasons: ["the gateway is stopping"] } };
   let unconfigured: readonly string[];
@@ -28,7 +30,7 @@ export async function readiness(context: {
   const members = context.members();
   // What is on a node that was not looked at yet would be answered 503.
   const joining = members.all().filter((member) => member.state === "joining");
-  if (joining.length > 0) {
+  if (joining.length > 0 && context.served !== true) {
     const names = joining.map(({ spec }) => spec.name).join(", ");
     return { status: 503, answer: { status: "starting", reasons: [`not checked yet: ${names}`] } };
   }

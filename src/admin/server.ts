@@ -24,15 +24,16 @@ import { addDirectRoutes } from "./direct-routes.ts";
 import type { DirectContext } from "./direct-view.ts";
 import { type HealthContext, healthRoutes } from "./health-view.ts";
 import { locateObject } from "./locate-object.ts";
-import { changeNode, type NodesContext } from "./nodes-view.ts";
 import { openApiDocument } from "./openapi.ts";
 import { ApiError, sendProblem } from "./problem.ts";
 import { type ProveContext, proveRoutes } from "./prove/prove-routes.ts";
 import { readiness } from "./readiness.ts";
 import { requestScrub, type ScrubContext, scrubs } from "./scrub-view.ts";
+import { addTopologyRoutes } from "./topology-routes.ts";
+import type { TopologyContext } from "./topology-views.ts";
 
 export interface AdminServerOptions
-  extends NodesContext,
+  extends TopologyContext,
     ScrubContext,
     CatalogContext,
     DirectContext,
@@ -56,13 +57,15 @@ const BODY_BYTES_MAX = 65_536;
 
 export function createAdminServer(options: AdminServerOptions): Server {
   const app = express();
+  let served = false;
   app.disable("x-powered-by");
   app.disable("etag");
   app.get("/healthz", (_request, response) => {
     response.json({ status: "ok" });
   });
   app.get("/readyz", async (_request, response) => {
-    const { status, answer } = await readiness(options);
+    const { status, answer } = await readiness({ ...options, served });
+    served ||= status === 200;
     response.status(status).json(answer);
   });
   app.get("/metrics", async (_request, response) => {
@@ -85,13 +88,7 @@ export function createAdminServer(options: AdminServerOptions): Server {
   app.get(API_PATHS.replication, async (_request, response) => {
     response.json(await replication(options));
   });
-  app.patch(
-    `${API_PATHS.nodes}/:name`,
-    express.json({ limit: BODY_BYTES_MAX, type: () => true }),
-    async (request, response) => {
-      response.json(await changeNode(options, request.params["name"] ?? "", request.body));
-    },
-  );
+  addTopologyRoutes(app, options);
   healthRoutes(app, options);
   app.get(API_PATHS.scrub, async (_request, response) => {
     response.json(await scrubs(options));

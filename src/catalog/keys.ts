@@ -28,12 +28,17 @@ export const clusterKey = (): KvKey => pack(["cluster"]);
 export const topologyKey = (): KvKey => pack(["topology"]);
 /** What the configuration said of the topology that was applied last. */
 export const appliedFileKey = (): KvKey => pack(["applied-file"]);
+/** The replication factors that there were before. */
+export const policyHistoryKey = (): KvKey => pack(["policy-history"]);
 export const nodeKey = (uuid: Id): KvKey => pack(["node", idBytes(uuid)]);
 export const isNodeKey = (key: KvKey): boolean => {
   const { start, end } = nodesRange();
   return Buffer.compare(start, key) <= 0 && Buffer.compare(key, end) < 0;
 };
 export const nodesRange = (): KvRange => prefixRange(["node"]);
+/** How a node is reached that the configuration does not name. */
+export const nodeConnectionKey = (uuid: Id): KvKey => pack(["node-connection", idBytes(uuid)]);
+export const nodeConnectionsRange = (): KvRange => prefixRange(["node-connection"]);
 
 /** Who leads. */
 export const leaderKey = (): KvKey => pack(["leader"]);

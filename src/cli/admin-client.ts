@@ -16,7 +16,7 @@ export interface AdminAccess {
 }
 
 interface Call {
-  readonly method?: "POST" | "PATCH" | "DELETE";
+  readonly method?: "POST" | "PUT" | "PATCH" | "DELETE";
   readonly sent?: string;
 }
 
@@ -46,6 +46,11 @@ export class AdminClient {
   /** Changes something. @throws CliError */
   patch<T>(path: string, schema: z.ZodType<T>, body: object): Promise<T> {
     return this.#ask(path, schema, { method: "PATCH", sent: JSON.stringify(body) });
+  }
+
+  /** Replaces something. @throws CliError */
+  put<T>(path: string, schema: z.ZodType<T>, body: object): Promise<T> {
+    return this.#ask(path, schema, { method: "PUT", sent: JSON.stringify(body) });
   }
 
   /** Takes something away. @throws CliError */

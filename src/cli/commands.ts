@@ -2,6 +2,7 @@
 import {
   API_PATHS,
   type Copy,
+  type Domains,
   domainsSchema,
   type ObjectVersion,
   objectLocationSchema,
@@ -59,6 +60,10 @@ function formatDead({ dead_bytes, compaction }: Worker): string {
 
 export async function showDomains(admin: AdminClient): Promise<Output> {
   const answer = await admin.get(API_PATHS.domains, domainsSchema);
+  return { json: answer, text: formatDomains(answer) };
+}
+
+export function formatDomains(answer: Domains): string {
   const rows = answer.domains.map((domain) => [
     domain.name,
     domain.role,
@@ -71,7 +76,7 @@ export async function showDomains(admin: AdminClient): Promise<Output> {
   ]);
   const head = ["NAME", "ROLE", "WRITES", "ONLINE", "MIN NODES", "COPIES", "USED", "TOTAL"];
   const replication = `Replication: factor ${answer.replication_factor}, quorum ${answer.write_quorum}\n`;
-  return { json: answer, text: replication + formatTable(head, rows) };
+  return replication + formatTable(head, rows);
 }
 
 export async function locateObject(admin: AdminClient, bucket: string, key: string): Promise<Output> {

@@ -7,12 +7,12 @@ import { locateObject, type Output, showDomains, showNodes } from "./commands.ts
 import { addDirectCommands } from "./direct-commands.ts";
 import { CliError, EXIT, type ExitCode } from "./errors.ts";
 import { type EventOptions, rejoinNode, showEvents } from "./event-command.ts";
-import { type NodeOptions, setNode } from "./node-command.ts";
 import { type ProveOptions, prove, withProveOptions } from "./prove/prove-command.ts";
 import { showScrub } from "./scrub-command.ts";
 import { type StatusOptions, showStatus, withStatusOptions } from "./status/status-command.ts";
 import type { Terminal } from "./status/terminal.ts";
 import { formatJson } from "./text.ts";
+import { addTopologyCommands } from "./topology-commands.ts";
 
 /** What is known of a configuration; the command line does not read one itself. */
 export type ConfigReport =
@@ -54,7 +54,7 @@ export interface RebuildOptions {
 }
 
 const HELP_END = `
-Commands other than serve, config and catalog rebuild ask the admin API of a running gateway: the one that --admin-url or
+Commands other than serve, config check and catalog rebuild ask the admin API of a running gateway: the one that --admin-url or
 BULKHEAD_ADMIN_URL names, else the one of this configuration on this machine. Its key is taken from
 BULKHEAD_ADMIN_API_KEY or BULKHEAD_ADMIN_API_KEY_FILE, else from the data folder.
 
@@ -100,7 +100,7 @@ function buildProgram(dependencies: CliDependencies, finish: (code: ExitCode) =>
     .description("run the gateway")
     .action(async ({ config }: AdminOptions) => finish(await dependencies.serve(config)));
 
-  const config = program.command("config").description("look at the configuration");
+  const config = program.command("config").description("look at the configuration and change what is live of it");
   withJson(withConfig(config.command("check")))
     .description("say everything that is wrong with the configuration")
     .action((options: AdminOptions) => finish(checkConfig(options, dependencies)));
@@ -130,13 +130,8 @@ function buildProgram(dependencies: CliDependencies, finish: (code: ExitCode) =>
   const status = withStatusOptions(program.command("status"));
   asking(status, (admin) => showStatus(admin, { options: status.opts<StatusOptions>(), clock, terminal, print }));
   const nodes = asking(program.command("nodes").description("the storage nodes"), showNodes);
-  const set = asking(
-    nodes.command("set <name>").description("change a node, without a restart"),
-    (admin, [name = ""]) => setNode(admin, name, set.opts<NodeOptions>()),
-  );
-  set
-    .option("--weight <number>", "share of its domain's ring, 100 is usual; 0 takes no new copies")
-    .option("--accepts-writes <yes|no>", "whether it takes new copies");
+  const domains = asking(program.command("domains").description("the fault domains"), showDomains);
+  addTopologyCommands({ nodes, domains, config }, asking, dependencies);
   asking(nodes.command("rejoin <name>").description("take a decommissioned node back"), (admin, [name = ""]) =>
     rejoinNode(admin, name),
   );
@@ -149,7 +144,6 @@ function buildProgram(dependencies: CliDependencies, finish: (code: ExitCode) =>
     .option("--follow", "go on telling new ones")
     .option("--limit <number>", "how many of the newest, up to 1000")
     .option("--after <number>", "those after this one");
-  asking(program.command("domains").description("the fault domains"), showDomains);
   asking(catalog.command("status").description("how the catalog's journal on the nodes is"), showCatalog);
   asking(
     catalog.command("accept").description("give up what a rebuild could not see: orphans are collected again"),

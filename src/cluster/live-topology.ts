@@ -18,13 +18,15 @@ export interface LiveTopologyDeps {
   readonly membership: Pick<Membership, "members" | "update">;
   readonly placementOf: (topology: Topology) => Placement;
   /** Handles of the nodes that this process can call: those that were open stay the same. */
-  readonly handlesOf: (records: ReadonlyMap<Id, NodeRecord>) => ReadonlyMap<Id, NodeHandle>;
+  readonly handlesOf: (
+    records: ReadonlyMap<Id, NodeRecord>,
+  ) => ReadonlyMap<Id, NodeHandle> | Promise<ReadonlyMap<Id, NodeHandle>>;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly intervalMs: number;
   /** What the members are made of at first. */
   readonly initial?: StoredTopology;
-  /** Called after every change. Must not throw. */
+  /** Told of every change that this process comes to go by: what it went by before, and what now. Must not throw. */
   readonly onChanged?: (before: StoredTopology | undefined, after: StoredTopology) => void;
 }
 
@@ -34,6 +36,8 @@ export class LiveTopology implements AsyncDisposable {
   #timer: Timer | undefined;
   #stopped = false;
   #stored: StoredTopology | undefined;
+  /** The handles are to be asked for, whatever the epoch. */
+  #reopen = false;
 
   constructor(deps: LiveTopologyDeps) {
     this.#deps = deps;
@@ -50,8 +54,13 @@ export class LiveTopology implements AsyncDisposable {
     });
   }
 
-  /** Resolves when the members are what the catalog said when it was called, or later. @throws CatalogError; RecordError */
-  async refresh(): Promise<void> {
+  /**
+   * Resolves when the members are what the catalog said when it was called, or later.
+   * @param reopen also where the topology is the same: how a node is reached has changed
+   * @throws CatalogError; RecordError
+   */
+  async refresh(reopen = false): Promise<void> {
+    this.#reopen ||= reopen;
     // One that runs may have read before the change that the caller made.
     await this.#running?.catch(() => {});
     this.#running ??= this.#refresh().finally(() => {
@@ -67,22 +76,29 @@ export class LiveTopology implements AsyncDisposable {
   }
 
   async #refresh(): Promise<void> {
-    const { kv, membership, logger } = this.#deps;
-    const { epoch } = membership.members.topology;
+    const { kv, membership, logger, onChanged } = this.#deps;
+    const before = membership.members.topology;
+    const reopen = this.#reopen;
     const entry = await kv.get(topologyKey());
     if (entry === undefined) return;
     const stored = await loadTopology(kv);
-    if (stored === undefined || stored.topology.epoch <= epoch || this.#stopped) return;
-    membership.update(this.#shapeOf(stored));
-    const before = this.#stored;
+    if (stored === undefined) return;
+    const { epoch } = stored.topology;
+    if (epoch < before.epoch || (epoch === before.epoch && !reopen)) return;
+    const shape = await this.#shapeOf(stored);
+    if (this.#stopped) return;
+    this.#reopen &&= !reopen;
+    membership.update(shape);
+    if (epoch === before.epoch) return;
+    logger.info({ epoch, before: before.epoch }, "the topology has changed");
+    const wentBy = this.#stored;
     this.#stored = stored;
-    this.#deps.onChanged?.(before, stored);
-    logger.info({ epoch: stored.topology.epoch, before: epoch }, "the topology has changed");
+    onChanged?.(wentBy, stored);
   }
 
-  #shapeOf({ topology, records }: StoredTopology): Parameters<Membership["update"]>[0] {
+  async #shapeOf({ topology, records }: StoredTopology): Promise<Parameters<Membership["update"]>[0]> {
     const admitted = [...records.values()].flatMap(({ uuid, admitted: is }) => (is ? [uuid] : []));
-    const handles = this.#deps.handlesOf(records);
+    const handles = await this.#deps.handlesOf(records);
     return { topology, placement: this.#deps.placementOf(topology), handles, admitted: new Set(admitted) };
   }
 }

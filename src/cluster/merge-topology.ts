@@ -52,10 +52,12 @@ export function mergeTopology(
     each(all, ({ replication }) => replication.degradedWrite),
   );
   const merged: ConfiguredTopology = {
-    domains: merge.named(
-      "domains",
-      each(all, ({ domains }) => domains),
-      mergedDomain,
+    domains: standbyLast(
+      merge.named(
+        "domains",
+        each(all, ({ domains }) => domains),
+        mergedDomain,
+      ),
     ),
     nodes: merge.named(
       "nodes",
@@ -132,7 +134,7 @@ class Merge {
     };
   }
 
-  /** Things that are told apart by their names, in the order of the file. */
+  /** Things that are told apart by their names: in the order of the file where it has changed, else as they stand. */
   named<T extends { readonly name: string }>(
     path: string,
     sides: Sides<readonly T[]>,
@@ -153,12 +155,28 @@ class Merge {
     }
     // What the file never knew of was added by somebody else.
     for (const [name, ofCatalog] of now) if (!wanted.has(name) && was?.has(name) !== true) merged.push(ofCatalog);
-    return merged;
+    return was !== undefined && isSameOrder(was, wanted) ? inOrderOf(now, merged) : merged;
   }
 }
 
 function byName<T extends { readonly name: string }>(things: readonly T[]): ReadonlyMap<string, T> {
   return new Map(things.map((thing) => [thing.name, thing]));
+}
+
+/** Whether a file names the same things in the same order as before, so that it says nothing of their order. */
+function isSameOrder(was: ReadonlyMap<string, unknown>, wanted: ReadonlyMap<string, unknown>): boolean {
+  return isDeepStrictEqual([...was.keys()], [...wanted.keys()]);
+}
+
+function standbyLast(domains: readonly TopologyDomain[]): TopologyDomain[] {
+  const isStandby = ({ role }: TopologyDomain): boolean => role === "standby";
+  return [...domains.filter((domain) => !isStandby(domain)), ...domains.filter(isStandby)];
+}
+
+/** Each where it stood before; what is new stays at the end. */
+function inOrderOf<T extends { readonly name: string }>(now: ReadonlyMap<string, unknown>, merged: readonly T[]): T[] {
+  const places = new Map([...now.keys()].map((name, place) => [name, place]));
+  return merged.toSorted((a, b) => (places.get(a.name) ?? now.size) - (places.get(b.name) ?? now.size));
 }
 
 function setting(value: unknown): Setting | undefined {

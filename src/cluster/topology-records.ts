@@ -12,6 +12,8 @@ export interface NodeRecord extends Omit<TopologyNode, "writeGeneration"> {
   readonly admitted: boolean;
   /** Whether the configuration names it. One that it does not name any more keeps its record with its copies. */
   readonly configured: boolean;
+  /** An operator took it out though copies are on record on it: its record goes when there are none any more. */
+  readonly leaving?: boolean;
 }
 
 const NODE_FORMAT = 1;
@@ -31,6 +33,7 @@ export function encodeNode(node: NodeRecord): Buffer {
     node.admitted,
     node.configured,
     node.decommissionedAtMs ?? null,
+    ...(node.leaving === true ? [true] : []),
   ]);
 }
 
@@ -51,11 +54,13 @@ export function decodeNode(value: Uint8Array): NodeRecord {
   const rack = reader.optionalString();
   const rest = { diskType: reader.oneOf(DISK_TYPES), admitted: reader.bool(), configured: reader.bool() };
   const decommissionedAtMs = reader.optionalInt();
+  const leaving = reader.optionalBool() === true;
   return {
     ...node,
     ...(rack === undefined ? {} : { rack }),
     ...rest,
     ...(decommissionedAtMs === undefined ? {} : { decommissionedAtMs }),
+    ...(leaving ? { leaving } : {}),
   };
 }
 

@@ -6,9 +6,12 @@ import { type Catalog, COMMIT_ATTEMPTS_MAX, walk } from "../catalog/catalog.ts";
 import { appliedFileKey, nodeKey, nodesRange, topologyKey } from "../catalog/keys.ts";
 import { CatalogError, type Kv } from "../catalog/kv.ts";
 import type { Topology, TopologyNode } from "../placement/topology.ts";
+import type { Clock } from "../shared/clock.ts";
 import type { Id, IdSource } from "../shared/ids.ts";
 import type { ConfiguredNode, ConfiguredTopology } from "./configured-topology.ts";
 import { mergeTopology } from "./merge-topology.ts";
+import { enterPastFactor } from "./policy-history.ts";
+import { requireSound } from "./topology-change-error.ts";
 import {
   decodeFile,
   decodeNode,
@@ -33,7 +36,7 @@ export async function loadTopology(kv: Kv): Promise<StoredTopology | undefined> 
   const nodes: TopologyNode[] = [];
   for await (const nodeEntry of walk(kv, nodesRange())) {
     const record = decodeNode(nodeEntry.value);
-    const { admitted: _admitted, configured, ...spec } = record;
+    const { admitted: _admitted, configured, leaving: _leaving, ...spec } = record;
     records.set(record.uuid, record);
     nodes.push({ ...spec, acceptsWrites: spec.acceptsWrites && configured, writeGeneration: nodeEntry.version });
   }
@@ -47,12 +50,14 @@ export async function loadTopology(kv: Kv): Promise<StoredTopology | undefined> 
 
 /**
  * Carries what the configuration says anew into the catalog's topology, under a new epoch if that changes anything.
- * @throws TopologyConflictError; CatalogError
+ * @param clock for the record of past factors; without one none is kept
+ * @throws TopologyConflictError; TopologyChangeError when the whole would contradict itself; CatalogError
  */
 export async function applyConfiguration(
   catalog: Catalog,
   configured: ConfiguredTopology,
   ids: IdSource,
+  clock?: Clock,
 ): Promise<StoredTopology> {
   for (let attempt = 0; attempt < COMMIT_ATTEMPTS_MAX; attempt++) {
     const entry = await catalog.kv.get(topologyKey());
@@ -62,6 +67,7 @@ export async function applyConfiguration(
       stored === undefined || file === undefined
         ? configured
         : mergeTopology(file.applied, configuredPart(stored), configured);
+    requireSound(configured, merged);
     const changes = changedNodes(stored, merged, ids);
     const { nodes: _nodes, ...wanted } = merged;
     const sameFile = file?.bytes.equals(encodeFile(configured)) === true;
@@ -73,6 +79,9 @@ export async function applyConfiguration(
       .begin()
       .check(topologyKey(), entry?.version ?? null)
       .set(appliedFileKey(), encodeFile(configured));
+    if (clock !== undefined && stored !== undefined) {
+      await enterPastFactor(catalog, atomic, { before: stored.topology.replication, after: merged.replication, clock });
+    }
     if (!unchanged) atomic.set(topologyKey(), encodeTopology({ ...wanted, epoch: epoch + 1 }));
     for (const record of changes) atomic.set(nodeKey(record.uuid), encodeNode(record));
     if ((await catalog.commit(atomic)).committed) {
@@ -103,12 +112,13 @@ export async function recordAdmission(catalog: Catalog, uuid: Id): Promise<numbe
 
 /** What of a topology a configuration file says. */
 function configuredPart({ topology, records }: StoredTopology): ConfiguredTopology {
-  const { epoch: _epoch, ...rest } = topology;
+  const { epoch: _epoch, ...shape } = topology;
   const nodes = [...records.values()].flatMap((record): ConfiguredNode[] => {
-    const { uuid: _uuid, homeDomain, admitted: _admitted, configured, decommissionedAtMs: _away, ...node } = record;
+    const { uuid: _uuid, homeDomain, admitted: _admitted, configured, ...rest } = record;
+    const { decommissionedAtMs: _away, leaving: _leaving, ...node } = rest;
     return configured ? [{ ...node, domain: homeDomain }] : [];
   });
-  return { ...rest, nodes };
+  return { ...shape, nodes };
 }
 
 async function readFile(kv: Kv): Promise<{ readonly applied: ConfiguredTopology; readonly bytes: Buffer } | undefined> {

@@ -7,8 +7,10 @@ import { join, resolve } from "node:path";
 import { replication } from "../admin/cluster-views.ts";
 import { knownCapacities } from "../admin/node-figures.ts";
 import { createAdminServer } from "../admin/server.ts";
+import type { ReloadReport } from "../admin/topology-control.ts";
 import { isHealthy } from "../cluster/members.ts";
 import type { Config, ListenAddress, Secrets } from "../config/config.ts";
+import type { LoadedConfig } from "../config/load-config.ts";
 import type { Principal } from "../objects/api.ts";
 import { createLoggers, type Logger } from "../observability/logger.ts";
 import { createMetrics } from "../observability/metrics.ts";
@@ -21,7 +23,6 @@ import { systemRandom } from "../shared/random.ts";
 import { directReads } from "./direct.ts";
 import { type GatewayKeys, loadKeys } from "./key-files.ts";
 import { listen, requireFree, stopServer } from "./listen.ts";
-import { nodePlaces } from "./nodes.ts";
 import { claimDataFolder, startStep } from "./start-step.ts";
 import { openStorage } from "./storage.ts";
 
@@ -32,6 +33,8 @@ export interface Gateway extends AsyncDisposable {
   readonly s3Url: string;
   readonly adminUrl: string;
   readonly keys: GatewayKeys;
+  /** Reads the configuration again and takes over what can be. @throws TopologyChangeError; CatalogError */
+  readonly reload: () => Promise<ReloadReport>;
 }
 
 /** @throws StartError */
@@ -39,6 +42,8 @@ export async function startGateway(options: {
   readonly config: Config;
   readonly secrets: Secrets;
   readonly version: string;
+  /** Reads the configuration again; without it, it cannot be reloaded. */
+  readonly reread?: () => LoadedConfig;
 }): Promise<Gateway> {
   const { config, secrets, version } = options;
   const clock = systemClock;
@@ -68,6 +73,7 @@ export async function startGateway(options: {
       random,
       loggers,
       metrics,
+      reread: options.reread,
     }),
   );
   stack.use(storage);
@@ -79,13 +85,13 @@ export async function startGateway(options: {
     orphans: storage.orphans,
     coordination: storage.coordination.summary,
     scrubbing: storage.scrubbing,
-    setNode: storage.setNode,
     rejoinNode: storage.rejoinNode,
     events: storage.events,
     journal: storage.journal,
     ...storage.care,
     durability: storage.durability,
-    placeOf: nodePlaces(config.storage.nodes, storage.catalog.clusterId),
+    topologyControl: storage.topologyControl,
+    placeOf: storage.placeOf,
     usageOf: storage.usageOf,
     clock,
     directReads: directReads({ config, secrets, storage, metrics, clock, random }),
@@ -163,7 +169,8 @@ export async function startGateway(options: {
   });
   logger.info({ s3Url, adminUrl, version, cluster: storage.catalog.clusterId }, "gateway is serving");
   const started = stack.move();
-  return { s3Url, adminUrl, keys, [Symbol.asyncDispose]: () => started.disposeAsync() };
+  const { reload } = storage.topologyControl;
+  return { s3Url, adminUrl, keys, reload, [Symbol.asyncDispose]: () => started.disposeAsync() };
 }
 
 async function serve(

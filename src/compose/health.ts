@@ -20,6 +20,7 @@ export interface HealthCareDeps {
   readonly events: EventLog;
   /** Resolves when this process goes by the topology in the catalog. */
   readonly refresh: () => Promise<void>;
+  readonly catalog: Catalog;
   readonly leadership: Leadership;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -42,26 +43,22 @@ export async function openEventLog(deps: {
 /** Runs until it is disposed of. */
 export function careForHealth(deps: HealthCareDeps): AsyncDisposable {
   const { config, secrets, leadership, members, events, clock, logger } = deps;
-  const { catalog } = leadership;
   const isLeader = (): boolean => leadership.isLeader;
   const { intervalMs } = config.storage.health;
   const stack = new AsyncDisposableStack();
   // Every gateway looks, so that the next leader knows how long a domain has been as it is.
   const domains = new DomainWatch(members, (event) => isLeader() && events.record(event));
-  const decommissioner = new Decommissioner({ ...deps, catalog, isLeader, intervalMs });
+  const decommissioner = new Decommissioner({ ...deps, leaders: leadership.catalog, isLeader, intervalMs });
   const worker = (name: string, run: (signal: AbortSignal) => Promise<void>): void =>
     stack.use(new Worker({ name, intervalMs, clock, logger, run })).start(intervalMs);
   worker("domain-health", async () => domains.look());
-  worker(
-    "decommission",
-    leadership.whileLeading(() => decommissioner.run()),
-  );
+  worker("decommission", () => decommissioner.run());
   const { webhook } = config.events;
   if (webhook !== undefined) {
     const target = { ...webhook, secret: secrets.webhookSecret };
     const deliver: ConstructorParameters<typeof EventWebhook>[0]["deliver"] = (event, signal) =>
       postEvent(target, event, { clock, signal });
-    stack.use(new EventWebhook({ catalog, events, deliver, isLeader, clock, logger })).start();
+    stack.use(new EventWebhook({ catalog: leadership.catalog, events, deliver, isLeader, clock, logger })).start();
   }
   return stack;
 }

@@ -6,7 +6,7 @@ import type { NodePlace } from "../admin/cluster-views.ts";
 import type { NodeHandle } from "../cluster/membership.ts";
 import type { CompactionConfig, Config, NodeConfig, Secrets } from "../config/config.ts";
 import { LazyNode } from "../nodes/lazy-node.ts";
-import { NodeKeys } from "../nodes/s3/node-keys.ts";
+import type { NodeKeys } from "../nodes/s3/node-keys.ts";
 import { openS3Node, type ScrapedNode } from "../nodes/s3/s3-node.ts";
 import { NodeError, type StorageNode } from "../nodes/storage-node.ts";
 import type { VolumeUsage } from "../nodes/volume/compactor.ts";
@@ -98,18 +98,8 @@ export function openNodeHandle(deps: NodeDeps, config: NodeConfig, admitted: boo
   };
 }
 
-/** Where operators find what is on a node, by the node's name. */
-export function nodePlaces(nodes: readonly NodeConfig[], clusterId: Id): (name: string) => NodePlace {
-  const keys = new NodeKeys(clusterId);
-  const places = new Map(nodes.map((node) => [node.name, placeOf(node, keys)]));
-  return (name) => {
-    const place = places.get(name);
-    if (place === undefined) throw new TypeError("a member is not in the configuration");
-    return place;
-  };
-}
-
-function placeOf(node: NodeConfig, keys: NodeKeys): NodePlace {
+/** Where operators find what is on a node. */
+export function placeOf(node: NodeConfig, keys: NodeKeys): NodePlace {
   if (node.kind === "volume") {
     return { kind: "volume", endpoint: node.path, locate: (key) => ({ container: node.path, key }) };
   }
@@ -145,7 +135,7 @@ async function openDriver(deps: NodeDeps, node: NodeConfig, admitted: boolean): 
   }
   const keys = secrets.nodes.get(node.name);
   if (keys === undefined) throw new NodeError("invalid", "the node has no keys");
-  const { name, endpoint, bucket, region, caFile, metricsPath: path } = node;
+  const { name, endpoint, bucket, region, caFile, ca, metricsPath: path } = node;
   const token = keys.metricsToken;
   return openS3Node({
     name,
@@ -156,6 +146,7 @@ async function openDriver(deps: NodeDeps, node: NodeConfig, admitted: boolean): 
     secretKey: keys.secretKey.reveal(),
     ...(caFile === undefined ? {} : { ca: await readCa(caFile) }),
     metrics: token === undefined ? { path } : { path, token },
+    ...(ca === undefined ? {} : { ca }),
     clusterId,
     clock,
     random,

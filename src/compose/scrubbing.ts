@@ -12,7 +12,7 @@ const BUSY_INFLIGHT_MIN = 16;
 export function createScrubbing(
   deps: Omit<ScrubbingDeps, "busy" | "observer" | "scrub" | "comparison"> & {
     readonly config: Pick<Config, "storage">;
-    readonly handles: ReadonlyMap<Id, LoadedNodeHandle>;
+    readonly handles: { get(nodeUuid: Id): Pick<LoadedNodeHandle, "load"> | undefined };
     readonly metrics: Metrics;
   },
 ): Scrubbing {

@@ -1,22 +1,24 @@
 /**
  * Puts the storage side together: catalog, nodes, cluster, replication and the object service over them.
  */
+import type { NodePlace } from "../admin/cluster-views.ts";
+import type { TopologyControl } from "../admin/topology-control.ts";
 import { type Catalog, endOtherSessions, openCatalog, readCluster } from "../catalog/catalog.ts";
 import { Journal } from "../catalog/journal/journal.ts";
 import { JournaledKv } from "../catalog/journal/journaled-kv.ts";
 import type { KvStore } from "../catalog/kv.ts";
 import { openLmdbKv } from "../catalog/lmdb/lmdb-kv.ts";
 import { memoryKv } from "../catalog/memory/memory-kv.ts";
-import { type NodeSettings, setNode } from "../cluster/change-topology.ts";
+import { forgetLeftNodes } from "../cluster/change-nodes.ts";
 import type { EventLog } from "../cluster/events/event.ts";
 import { topologyEvents } from "../cluster/events/topology-events.ts";
 import { rejoinNode } from "../cluster/health/decommissioner.ts";
 import { LiveTopology } from "../cluster/live-topology.ts";
 import type { Members } from "../cluster/members.ts";
 import { Membership } from "../cluster/membership.ts";
-import type { NodeRecord } from "../cluster/topology-records.ts";
 import { applyConfiguration, loadTopology } from "../cluster/topology-store.ts";
 import type { CatalogConfig, Config, Secrets } from "../config/config.ts";
+import type { LoadedConfig } from "../config/load-config.ts";
 import type { NodeFiguresView } from "../nodes/node-figures.ts";
 import type { VolumeUsage } from "../nodes/volume/compactor.ts";
 import type { ObjectService, Principal } from "../objects/api.ts";
@@ -48,10 +50,11 @@ import { type Coordination, comparedByLeader, openCoordination } from "./coordin
 import { type Durability, measureDurability } from "./durability.ts";
 import { careForHealth, openEventLog } from "./health.ts";
 import { catchUpWithNodes, journalCluster, journalSettings } from "./journal.ts";
-import { type LoadedNodeHandle, openNodeHandle } from "./nodes.ts";
+import { NodeHandles } from "./node-handles.ts";
 import { removeLeftScratch } from "./scratch-store.ts";
 import { createScrubbing } from "./scrubbing.ts";
 import { configuredTopology } from "./topology.ts";
+import { topologyControl } from "./topology-control.ts";
 
 /**
  * How long the start waits for the first check of nodes that do not answer at all. Those that answer, or refuse, take a
@@ -78,6 +81,8 @@ export interface StorageDeps {
   readonly random: Random;
   readonly loggers: Loggers;
   readonly metrics: Metrics;
+  /** Reads the configuration again; absent where it cannot be. */
+  readonly reread?: (() => LoadedConfig) | undefined;
 }
 
 export interface Storage extends AsyncDisposable {
@@ -91,11 +96,11 @@ export interface Storage extends AsyncDisposable {
   readonly care: CatalogCare;
   readonly durability: Durability;
   readonly coordination: Coordination;
-  /** Resolves when this process goes by it. @throws TopologyChangeError; CatalogError */
-  readonly setNode: (name: string, settings: NodeSettings) => Promise<void>;
   readonly events: EventLog;
   /** Resolves when this process goes by it. @throws TopologyChangeError; CatalogError */
   readonly rejoinNode: (name: string) => Promise<void>;
+  readonly topologyControl: TopologyControl;
+  readonly placeOf: (nodeName: string) => NodePlace;
   /** What a volume's disk is used for; undefined for other nodes, and before it is open. */
   readonly usageOf: (nodeUuid: Id) => VolumeUsage | undefined;
   /** How full and how busy a node is; undefined for one that is not configured. */
@@ -110,22 +115,14 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
   const store = await openKv(config.catalog);
   stack.defer(() => store.close());
   await removeLeftScratch(config.catalog);
-  const handles = new Map<Id, LoadedNodeHandle>();
-  const openHandle = (clusterId: Id, { uuid, name, admitted }: NodeRecord): void => {
-    const node = config.storage.nodes.find((candidate) => candidate.name === name);
-    if (node === undefined || handles.has(uuid)) return;
-    const handle = openNodeHandle({ ...deps, clusterId, logger: loggers.named("nodes") }, node, admitted);
-    stack.defer(() => handle.node.close());
-    handles.set(uuid, handle);
-  };
+  const handles = stack.use(new NodeHandles({ ...deps, kv: store, logger: loggers.named("nodes") }));
   const journalLogger = loggers.named("catalog");
   const cluster = await readCluster(store);
   if (cluster !== undefined) {
-    for (const record of (await loadTopology(store))?.records.values() ?? []) {
-      if (record.admitted) openHandle(cluster.clusterId, record);
-    }
+    const known = (await loadTopology(store))?.records ?? new Map();
+    await handles.of(cluster.clusterId, new Map([...known].filter(([, { admitted }]) => admitted)));
   }
-  const holdings = await catchUpWithNodes(store, handles, {
+  const holdings = await catchUpWithNodes(store, handles.open, {
     clusterId: cluster?.clusterId ?? "",
     clock,
     logger: journalLogger,
@@ -163,12 +160,9 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
     }),
   );
   const topologyBefore = await loadTopology(catalog.kv);
-  const { topology, records } = await applyConfiguration(catalog, configuredTopology(config.storage), ids);
-  for (const spec of topology.nodes) {
-    const record = records.get(spec.uuid);
-    if (record !== undefined) openHandle(catalog.clusterId, record);
-  }
+  const { topology, records } = await applyConfiguration(catalog, configuredTopology(config.storage), ids, clock);
   for (const event of topologyEvents(topologyBefore, { topology, records })) events.record(event);
+  const opened = await handles.of(catalog.clusterId, records);
   const admitted = new Set([...records.values()].filter((record) => record.admitted).map((record) => record.uuid));
   const hasher = await createHasher();
   const placementOf = (shape: Topology): Placement => createPlacement(shape, hasher);
@@ -186,7 +180,7 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
       recordEvent: (event) => events.record(event),
       onCorrupt: (uuid) => void scrubbing.request(members().get(uuid)?.spec.name),
     },
-    { topology, placement: placementOf(topology), handles, admitted },
+    { topology, placement: placementOf(topology), handles: opened, admitted },
   );
   stack.use(membership);
   await membership.start(NODE_WAIT_MS);
@@ -198,22 +192,23 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
       kv: catalog.kv,
       membership,
       placementOf,
-      handlesOf: () => handles,
+      handlesOf: (known) => handles.of(catalog.clusterId, known),
       clock,
       logger: loggers.named("cluster"),
       intervalMs: config.storage.health.intervalMs,
       initial: { topology, records },
       onChanged: (before, after) => {
+        scrubbing.follow();
         if (leadership.isLeader) for (const event of topologyEvents(before, after)) events.record(event);
       },
     }),
   );
-  liveTopology.start();
 
   stack.use(
     careForHealth({
       config,
       secrets: deps.secrets,
+      catalog,
       leadership,
       members,
       events,
@@ -265,6 +260,7 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
   const absentNodes = new AbsentNodes(leaders);
   const absent = leaderWorker("absent-nodes", ABSENT_INTERVAL_MS, async (signal) => {
     if ((await absentNodes.run(signal)) > 0) repair.wake();
+    await forgetLeftNodes(catalog);
   });
   const keepJournal = worker("journal", JOURNAL_INTERVAL_MS, async (signal) => {
     await journal.keep(signal);
@@ -321,6 +317,7 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
     collect.start(ORPHAN_DELAY_MS);
   });
   leadership.start();
+  liveTopology.start();
 
   const { write } = config.storage;
   const blobs = createBlobStore({
@@ -354,7 +351,7 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
     principalOf: deps.principalOf,
     segmentBytes: write.segmentBytes,
   });
-  const opened = stack.move();
+  const whole = stack.move();
   return {
     catalog,
     members,
@@ -366,18 +363,30 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
     care,
     durability,
     coordination,
-    setNode: async (name, settings) => {
-      await setNode(catalog, name, settings);
-      await liveTopology.refresh();
-    },
     events,
     rejoinNode: async (name) => {
       await rejoinNode(catalog, name);
       await liveTopology.refresh();
     },
-    usageOf: (uuid) => handles.get(uuid)?.usage(),
+    topologyControl: topologyControl({
+      catalog,
+      handles,
+      live: liveTopology,
+      members,
+      clock,
+      ids,
+      logger: loggers.named("cluster"),
+      started: deps,
+      reread: deps.reread,
+      onRemoved() {
+        absent.wake();
+        keepJournal.wake();
+      },
+    }),
+    placeOf: (name) => handles.placeOf(name),
     figuresOf: (uuid) => handles.get(uuid)?.figures(),
-    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+    usageOf: (uuid) => handles.get(uuid)?.usage(),
+    [Symbol.asyncDispose]: () => whole.disposeAsync(),
   };
 }
 

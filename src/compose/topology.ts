@@ -11,7 +11,8 @@ export function configuredTopology(storage: StorageConfig): ConfiguredTopology {
   };
 }
 
-function configuredNode(node: NodeConfig): ConfiguredNode {
+/** A node as the catalog's topology has it. */
+export function configuredNode(node: NodeConfig): ConfiguredNode {
   const { name, domain, weight, enabled, physicalStorageId, host, rack, diskType } = node;
   return {
     name,

@@ -1,5 +1,6 @@
 /** Contradictions in and between the nodes, and between them and their domains. */
 import { resolve } from "node:path";
+import { degradedWriteProblems, populationProblems } from "../placement/topology-rules.ts";
 import { domainNames, resolveDomains } from "./domains.ts";
 import type { PropertyPath } from "./properties.ts";
 import { endpointHost } from "./resolve-nodes.ts";
@@ -111,27 +112,20 @@ function checkPopulation(storage: StorageSettings, uncertain: Uncertain): Findin
   if (nodes === undefined || uncertain(["storage", "activeDomains"])) return [];
   const unplaced = nodes.some((_, index) => uncertain([...NODES, index, "faultDomain"]));
   if (unplaced || nodes.some(({ faultDomain }) => faultDomain === undefined)) return [];
-  const findings: Finding[] = [];
-  for (const [index, { name, role, replicaCount }] of resolveDomains(storage).entries()) {
-    const members = nodes.filter(({ faultDomain }) => faultDomain === name);
-    if (members.length === 0 && role === "active") {
-      findings.push({ path: ["storage", "activeDomains", index], reason: "is an active domain without any node" });
-      continue;
+  const domains = resolveDomains(storage);
+  const members = nodes.map(({ name = "", faultDomain = "", physicalStorageId = name }) => ({
+    domain: faultDomain,
+    physicalStorageId,
+  }));
+  const findings = populationProblems(domains, members).flatMap(({ domain, setting, reason }): Finding[] => {
+    if (setting === undefined) {
+      return [{ path: ["storage", "activeDomains", domains.findIndex(({ name }) => name === domain)], reason }];
     }
-    const storages = new Set(members.map((node) => node.physicalStorageId ?? node.name)).size;
-    const settingsIndex = storage.domains.findIndex((domain) => domain.name === name);
-    if (replicaCount > storages && members.length > 0 && settingsIndex >= 0) {
-      findings.push({
-        path: ["storage", "domains", settingsIndex, "replicaCount"],
-        reason: `must be at most ${storages}, the number of the domain's nodes with a physicalStorageId of their own`,
-      });
-    }
-  }
-  if (storage.degradedWrite.minReplicas > nodes.length) {
-    findings.push({
-      path: ["storage", "degradedWrite", "minReplicas"],
-      reason: `must be at most ${nodes.length}, the number of nodes`,
-    });
+    const index = storage.domains.findIndex(({ name }) => name === domain);
+    return index < 0 ? [] : [{ path: ["storage", "domains", index, setting], reason }];
+  });
+  for (const reason of degradedWriteProblems(storage.degradedWrite.minReplicas, nodes.length)) {
+    findings.push({ path: ["storage", "degradedWrite", "minReplicas"], reason });
   }
   return findings;
 }

@@ -1,4 +1,5 @@
 /** Contradictions between settings that are each well formed. */
+import { domainProblems, replicationProblems, writableDomains } from "../placement/topology-rules.ts";
 import { checkNodes } from "./check-nodes.ts";
 import type { ListenAddress } from "./config.ts";
 import { checkCoordinator } from "./coordinator.ts";
@@ -89,36 +90,22 @@ function checkDomainSettings(storage: StorageSettings, uncertain: Uncertain): Fi
     if (!known.includes(domain.name) && !namesUncertain) {
       find("name", `must be an active domain or the standby domain: ${known.join(", ")}`);
     }
-    if (domain.name === storage.standbyDomain) {
-      const reason = "of the standby domain: it takes no planned copies until a node is promoted";
-      if ((domain.replicaCount ?? 0) > 0) find("replicaCount", `must be 0, the only number ${reason}`);
-      if (domain.acceptsWrites === true) find("acceptsWrites", `must be false, the only value ${reason}`);
-    } else if (domain.replicaCount === 0) {
-      find("replicaCount", "must be at least 1 in an active domain; acceptsWrites: false keeps copies out of it");
-    }
+    const role = domain.name === storage.standbyDomain ? "standby" : "active";
+    const { replicaCount = role === "standby" ? 0 : 1, acceptsWrites = role === "active" } = domain;
+    for (const { setting, reason } of domainProblems({ role, replicaCount, acceptsWrites })) find(setting, reason);
   }
   return findings;
 }
 
 function checkReplication(storage: StorageSettings, uncertain: Uncertain): Finding[] {
-  const findings: Finding[] = [];
-  const group = ["storage", "replication"] as const;
-  const active = resolveDomains(storage).filter(({ role }) => role === "active");
-  const writable = active.filter(({ acceptsWrites }) => acceptsWrites).length;
-  const count = "the number of active domains that accept writes";
-  if (writable === 0) {
-    const reason = "must hold at least one domain that accepts writes";
-    return active.length === 0 ? [] : [{ path: ["storage", "activeDomains"], reason }];
-  }
-  const { factor = writable, quorum } = storage.replication;
-  if (factor > writable && !uncertain(["storage", "domains"])) {
-    findings.push({ path: [...group, "factor"], reason: `must be at most ${writable}, ${count}` });
-  }
-  if (typeof quorum === "number" && quorum > factor && !uncertain([...group, "factor"])) {
-    const whose = storage.replication.factor === undefined ? `${count}, which is the factor` : "the factor";
-    findings.push({ path: [...group, "quorum"], reason: `must be at most ${factor}, ${whose}` });
-  }
-  return findings;
+  const domains = resolveDomains(storage);
+  if (!domains.some(({ role }) => role === "active")) return [];
+  const { factor, quorum } = storage.replication;
+  return replicationProblems(writableDomains(domains), { factor, quorum }).flatMap(({ setting, reason }): Finding[] => {
+    if (setting === "domains") return [{ path: ["storage", "activeDomains"], reason }];
+    const doubtful = setting === "factor" ? ["storage", "domains"] : ["storage", "replication", "factor"];
+    return uncertain(doubtful) ? [] : [{ path: ["storage", "replication", setting], reason }];
+  });
 }
 
 function checkWriting({ write, degradedWrite }: StorageSettings): Finding[] {

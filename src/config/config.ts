@@ -194,6 +194,8 @@ export interface S3NodeConfig extends NodeConfigBase {
   readonly region: string;
   /** PEM file with the certificates that the node's own is signed by. */
   readonly caFile?: string;
+  /** Those certificates themselves, of a node that was added by command. */
+  readonly ca?: string;
   /** What URLs of this node are signed for: the node's own setting, its domain's or the cluster's. */
   readonly externalEndpoint?: string;
   readonly metricsPath: string;

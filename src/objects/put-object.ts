@@ -10,7 +10,7 @@ import { commitVersion, surelyNotCommitted } from "./commit-version.ts";
 import { checkWriteConditions } from "./conditions.ts";
 import type { ObjectContext } from "./context.ts";
 import { requireKey } from "./names.ts";
-import { bodyCommitted, discardBody, enterAsContent, storeBody } from "./store-body.ts";
+import { bodyCommitted, discardBody, enterAsContent, renewBody, storeBody } from "./store-body.ts";
 
 /** Largest object that one request may carry. */
 export const PUT_BYTES_MAX = 5 * 2 ** 30;
@@ -36,11 +36,12 @@ export async function putObject(
     checkWriteConditions(conditions, entry && decodeVersion(entry.value));
   }
 
-  const stored = await storeBody(context, body, signal);
+  let stored = await storeBody(context, body, signal);
   const at = { bucketId, key, versionId: ids.next() };
   try {
-    await commitVersion(context, { bucket: name, key, bucketId }, ({ version: current, atomic }) => {
+    await commitVersion(context, { bucket: name, key, bucketId }, async ({ version: current, atomic }) => {
       checkWriteConditions(conditions, current);
+      stored = await renewBody(context, stored, signal);
       const { size, etag, checksum } = stored;
       const version = {
         versionId: at.versionId,

@@ -38,7 +38,9 @@ export async function storeBody(context: ObjectContext, body: Body, signal?: Abo
   try {
     for (let left = body.length; left > 0; ) {
       const length = Math.min(left, context.segmentBytes);
-      blobs.push(await context.blobs.write(reader.take(length), length, signal));
+      const { held, ...blob } = await context.blobs.write(reader.take(length), length, signal);
+      // Of a body in many segments not all are held.
+      blobs.push(held === undefined || body.length > context.segmentBytes ? blob : { ...blob, held });
       left -= length;
     }
     await reader.expectEnd();
@@ -47,6 +49,22 @@ export async function storeBody(context: ObjectContext, body: Body, signal?: Abo
     for (const blob of blobs) context.blobs.discard(blob);
     throw translateWriteError(error, signal);
   }
+}
+
+/**
+ * The body as it can be entered under the topology of now. To be asked in every attempt to commit it.
+ * @throws ObjectError not-enough-copies; the body is as it was then
+ */
+export async function renewBody(context: ObjectContext, stored: StoredBody, signal?: AbortSignal): Promise<StoredBody> {
+  const blobs = [...stored.blobs];
+  try {
+    for (const [index, blob] of stored.blobs.entries()) blobs[index] = await context.blobs.renew(blob, signal);
+  } catch (error) {
+    // Those that are new are nobody's; the caller has the old ones, some of whose copies are gone by now.
+    for (const blob of blobs) if (!stored.blobs.includes(blob)) context.blobs.discard(blob);
+    throw translateWriteError(error, signal);
+  }
+  return { ...stored, blobs };
 }
 
 /** The body will not be referred to. */

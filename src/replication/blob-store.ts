@@ -18,7 +18,11 @@ import {
   type WrittenBlob,
 } from "./write/blob-write-types.ts";
 import { writeBlob } from "./write/blob-writer.ts";
+import { renewBlob } from "./write/renew-blob.ts";
 import { followStragglers } from "./write/stragglers.ts";
+
+/** No entry has it: a copy on a node that is gone is in no commit. */
+const NO_VERSION = 0;
 
 export interface BlobStore {
   /**
@@ -26,6 +30,12 @@ export interface BlobStore {
    * @throws NotEnoughCopiesError, or what `bytes` throws; nothing is left to do then
    */
   write(bytes: AsyncIterable<Uint8Array>, length: number, signal?: AbortSignal): Promise<WrittenBlob>;
+  /**
+   * To be asked before a blob is entered: the blob as it can be entered under the topology of now, which is another one
+   * where its nodes are gone. What is given up of it is discarded.
+   * @throws NotEnoughCopiesError; the blob is as it was then
+   */
+  renew(written: WrittenBlob, signal?: AbortSignal): Promise<WrittenBlob>;
   /**
    * Enters the copies of a written blob in the commit that makes it live, which fails when one of its nodes has
    * stopped accepting writes since. The blob's record itself is the caller's to write.
@@ -66,10 +76,11 @@ export function createBlobStore(deps: {
         throw error;
       }
     },
+    renew: (written, signal) => renewBlob(deps.write, written, signal),
     enter(atomic, written, home) {
       for (const { location } of written.blob.slots) {
         const generation = location && members().get(location.nodeUuid)?.spec.writeGeneration;
-        if (location !== undefined) atomic.check(nodeKey(location.nodeUuid), generation ?? null);
+        if (location !== undefined) atomic.check(nodeKey(location.nodeUuid), generation ?? NO_VERSION);
       }
       const nowMs = clock.nowMs();
       const notBeforeMs = written.stragglers.length > 0 ? nowMs + stragglerTimeoutMs : nowMs;

@@ -11,7 +11,9 @@ import {
   withRepairs,
 } from "../catalog/blobs.ts";
 import { type Catalog, COMMIT_ATTEMPTS_MAX } from "../catalog/catalog.ts";
-import type { Slot } from "../catalog/records/blob.ts";
+import { nodeKey } from "../catalog/keys.ts";
+import type { Kv, KvAtomic } from "../catalog/kv.ts";
+import { isSamePlace, type Slot } from "../catalog/records/blob.ts";
 import type { Clock } from "../shared/clock.ts";
 import type { Id, IdSource } from "../shared/ids.ts";
 
@@ -19,7 +21,7 @@ export interface SlotLedger {
   /**
    * Decides on a blob's slots from what they are now, and commits the decision. `decide` runs again whenever another
    * commit came first; it answers `undefined` to leave things as they are.
-   * @returns `changed`, `unchanged`, or `gone` when the blob is dead
+   * @returns `changed`; `unchanged`, also where a new copy is on a node that left the cluster; `gone` when the blob is dead
    * @throws CatalogError; SlotContentionError when others always came first
    */
   change(
@@ -51,6 +53,9 @@ export function createSlotLedger(deps: {
         const change = decide(work);
         if (change === undefined) return "unchanged";
         const atomic = catalog.begin();
+        if (!(await checkNodesOfNewCopies(catalog.kv, atomic, { before: work.blob.slots, after: change.slots }))) {
+          return "unchanged";
+        }
         changeSlots(atomic, work, change, { nowMs: clock.nowMs(), replacedId: ids.next() });
         const result = await catalog.commit(atomic);
         if (result.committed) return "changed";
@@ -58,6 +63,28 @@ export function createSlotLedger(deps: {
       throw new SlotContentionError();
     },
   };
+}
+
+/**
+ * Has the commit fail when a node that gets a copy on record leaves the cluster before it.
+ * @returns false where one of them has left: a copy must not be on record on a node that nobody knows
+ */
+async function checkNodesOfNewCopies(
+  kv: Kv,
+  atomic: KvAtomic,
+  { before, after }: { readonly before: readonly Slot[]; readonly after: readonly Slot[] },
+): Promise<boolean> {
+  const nodes = new Set(
+    after.flatMap(({ location }) =>
+      location === undefined || before.some((slot) => isSamePlace(slot.location, location)) ? [] : [location.nodeUuid],
+    ),
+  );
+  if (nodes.size === 0) return true;
+  for (const entry of await kv.getMany([...nodes].map(nodeKey))) {
+    if (entry === undefined) return false;
+    atomic.check(entry.key, entry.version);
+  }
+  return true;
 }
 
 /** The slots with one of them replaced. */

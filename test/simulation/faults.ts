@@ -3,7 +3,7 @@
  * where another one of its blob is on record as good and untouched, the catalog where its journal is where it was
  * promised to be.
  */
-import { TopologyChangeError } from "../../src/cluster/change-topology.ts";
+import { TopologyChangeError } from "../../src/cluster/topology-change-error.ts";
 import type { CopyKey } from "../../src/nodes/storage-node.ts";
 import { describe, isExpected } from "./cluster.ts";
 import type { Machine } from "./machine.ts";

@@ -10,7 +10,7 @@ import { JournaledKv } from "../../src/catalog/journal/journaled-kv.ts";
 import { sessionKey } from "../../src/catalog/keys.ts";
 import type { Kv, KvStore } from "../../src/catalog/kv.ts";
 import { decodeSession, encodeSession } from "../../src/catalog/records/cluster.ts";
-import { type NodeSettings, setNode } from "../../src/cluster/change-topology.ts";
+import { type NodeSettings, setNode } from "../../src/cluster/change-nodes.ts";
 import type { ConfiguredTopology } from "../../src/cluster/configured-topology.ts";
 import { LiveTopology } from "../../src/cluster/live-topology.ts";
 import type { Members } from "../../src/cluster/members.ts";

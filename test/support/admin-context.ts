@@ -2,15 +2,14 @@
 import type { CatalogContext } from "../../src/admin/catalog-views.ts";
 import type { DirectContext } from "../../src/admin/direct-view.ts";
 import type { HealthContext } from "../../src/admin/health-view.ts";
-import type { NodesContext } from "../../src/admin/nodes-view.ts";
 import type { ProveContext } from "../../src/admin/prove/prove-routes.ts";
 import type { ScrubContext } from "../../src/admin/scrub-view.ts";
+import type { TopologyContext } from "../../src/admin/topology-views.ts";
 import { DurableChanges } from "../../src/catalog/journal/durable-changes.ts";
 import { Journal, type JournalSettings } from "../../src/catalog/journal/journal.ts";
 import type { JournalCluster } from "../../src/catalog/journal/journal-nodes.ts";
 import { Verifier } from "../../src/catalog/journal/verify.ts";
 import { memoryKv } from "../../src/catalog/memory/memory-kv.ts";
-import { setNode } from "../../src/cluster/change-topology.ts";
 import { CatalogEventLog } from "../../src/cluster/events/catalog-event-log.ts";
 import { rejoinNode } from "../../src/cluster/health/decommissioner.ts";
 import { silentLogger } from "../../src/observability/logger.ts";
@@ -20,6 +19,7 @@ import { Scrubbing } from "../../src/replication/scrub/scrubbing.ts";
 import { directContext } from "./direct.ts";
 import type { InMemoryGateway } from "./in-memory-gateway.ts";
 import { DAY_MS, NO_LIMITS, scrubDeps } from "./scrub.ts";
+import { staticTopologyControl } from "./topology-control.ts";
 
 const JOURNAL_SETTINGS: JournalSettings = {
   sync: true,
@@ -54,7 +54,7 @@ function journalCluster(gateway: InMemoryGateway): JournalCluster {
 /** The journal is not started: nothing was handed over to it. Nodes of domain d0 are volumes, the others S3 endpoints. */
 export function adminContext(
   gateway: InMemoryGateway,
-): NodesContext & ScrubContext & CatalogContext & HealthContext & DirectContext & ProveContext {
+): TopologyContext & ScrubContext & CatalogContext & HealthContext & DirectContext & ProveContext {
   const cluster = journalCluster(gateway);
   const { kv, clock, random } = gateway;
   const logger = silentLogger;
@@ -84,9 +84,9 @@ export function adminContext(
       scrub: NO_LIMITS,
       comparison: { enabled: true, intervalMs: DAY_MS },
     }),
-    setNode: (name, settings) => setNode(gateway.process.catalog, name, settings),
     events: new CatalogEventLog({ catalog: gateway.process.catalog, clock, logger, gateway: "test" }),
     rejoinNode: (name) => rejoinNode(gateway.process.catalog, name),
+    topologyControl: staticTopologyControl(gateway),
     usageOf: () => undefined,
     figuresOf: () => undefined,
     placeOf: (name) =>

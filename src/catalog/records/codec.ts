@@ -118,6 +118,10 @@ export class RecordReader {
     return this.#nullable(() => this.bytes());
   }
 
+  optionalBool(): boolean | undefined {
+    return this.#nullable(() => this.bool());
+  }
+
   optionalInt(): number | undefined {
     return this.#nullable(() => this.int());
   }

@@ -8,8 +8,9 @@ import { decodeSession } from "../../catalog/records/cluster.ts";
 import type { Logger } from "../../observability/logger.ts";
 import type { Clock } from "../../shared/clock.ts";
 import type { Id } from "../../shared/ids.ts";
-import { changeNodes, TopologyChangeError } from "../change-topology.ts";
+import { changeTopology, nodeNamed } from "../change-topology.ts";
 import type { Members } from "../members.ts";
+import { TopologyChangeError } from "../topology-change-error.ts";
 import { type NodeView, nodeToDecommission } from "./decommission.ts";
 import { type HealthReport, readReports, writeReport } from "./reports.ts";
 
@@ -18,6 +19,8 @@ const FRESH_INTERVALS = 3;
 
 export interface DecommissionerDeps {
   readonly catalog: Catalog;
+  /** What the leader decides is committed by. */
+  readonly leaders: Catalog;
   readonly members: () => Members;
   readonly isLeader: () => boolean;
   readonly clock: Clock;
@@ -86,16 +89,16 @@ export class Decommissioner {
   }
 
   async #decommission({ uuid, name, missed }: NodeView): Promise<void> {
-    const { catalog, members, clock, logger, refresh } = this.#deps;
+    const { leaders, members, clock, logger, refresh } = this.#deps;
     const decommissioned = members().topology.nodes.filter((node) => node.decommissionedAtMs !== undefined);
     const known = new Set<Id>(decommissioned.map((node) => node.uuid));
-    await changeNodes(catalog, ({ records }) => {
+    await changeTopology(leaders, ({ records }) => {
       const record = records.get(uuid);
       // Checked again on what is committed upon: of two that take themselves for the leader one takes a node, not both.
       const others = [...records.values()].filter((each) => each.decommissionedAtMs !== undefined);
       const changed = others.some((each) => !known.has(each.uuid));
-      if (record === undefined || record.decommissionedAtMs !== undefined || changed) return [];
-      return [{ ...record, decommissionedAtMs: clock.nowMs() }];
+      if (record === undefined || record.decommissionedAtMs !== undefined || changed) return {};
+      return { nodes: [{ ...record, decommissionedAtMs: clock.nowMs() }] };
     });
     logger.warn({ node: name, missed }, "a node was away for too long and is decommissioned");
     await refresh();
@@ -108,14 +111,13 @@ export class Decommissioner {
  * @throws TopologyChangeError; CatalogError
  */
 export function rejoinNode(catalog: Catalog, name: string): Promise<void> {
-  return changeNodes(catalog, ({ records }) => {
-    const record = [...records.values()].find((each) => each.name === name && each.configured);
-    if (record === undefined) throw new TopologyChangeError("unknown", `there is no node ${name}`);
+  return changeTopology(catalog, (stored) => {
+    const record = nodeNamed(stored, name);
     if (record.decommissionedAtMs === undefined) {
       throw new TopologyChangeError("refused", `node ${name} is not decommissioned`);
     }
     const { decommissionedAtMs: _away, ...back } = record;
-    return [back];
+    return { nodes: [back] };
   });
 }
 

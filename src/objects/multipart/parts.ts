@@ -5,7 +5,7 @@
 import { locatedOwn, setOwnBlob } from "../../catalog/blobs.ts";
 import { COMMIT_ATTEMPTS_MAX } from "../../catalog/catalog.ts";
 import { addBlobReference, addFirstReference, ContentGoneError } from "../../catalog/contents.ts";
-import { blobKey, dyingKey, objectKey, partCounterKey, partKey, partsRange } from "../../catalog/keys.ts";
+import { blobKey, dyingKey, isNodeKey, objectKey, partCounterKey, partKey, partsRange } from "../../catalog/keys.ts";
 import type { KvAtomic } from "../../catalog/kv.ts";
 import { encodeDying } from "../../catalog/records/dying.ts";
 import {
@@ -27,7 +27,7 @@ import { type FoundVersion, findVersion } from "../find-version.ts";
 import { translateReadError } from "../get-object.ts";
 import { PUT_BYTES_MAX } from "../put-object.ts";
 import { extentsInRange, readContent } from "../read-content.ts";
-import { bodyCommitted, discardBody, enterAsExtents, storeBody } from "../store-body.ts";
+import { bodyCommitted, discardBody, enterAsExtents, renewBody, storeBody } from "../store-body.ts";
 import { type FoundUpload, findUpload, noSuchUpload, uploadInfo } from "./uploads.ts";
 
 export const PART_NUMBER_MAX = 10_000;
@@ -58,15 +58,18 @@ export async function uploadPart(
     wanted !== undefined && stated === undefined
       ? { ...body.expected, checksum: { algorithm: wanted, value: () => undefined } }
       : body.expected;
-  const stored = await storeBody(context, { ...body, expected }, signal);
+  let stored = await storeBody(context, { ...body, expected }, signal);
   const { etag, checksum, size } = stored;
   try {
-    await commitPart(context, found, partNumber, (atomic, partId) => ({
-      size,
-      etag,
-      checksum: wanted === undefined ? undefined : checksum,
-      extents: enterAsExtents(context, atomic, stored, partId),
-    }));
+    await commitPart(context, found, partNumber, async (atomic, partId) => {
+      stored = await renewBody(context, stored, signal);
+      return {
+        size,
+        etag,
+        checksum: wanted === undefined ? undefined : checksum,
+        extents: enterAsExtents(context, atomic, stored, partId),
+      };
+    });
   } catch (error) {
     if (surelyNotCommitted(error)) discardBody(context, stored);
     throw error;
@@ -170,6 +173,7 @@ async function commitPart(
     const result = await catalog.commit(atomic);
     if (result.committed) return part;
     if (Buffer.compare(result.failed, entry.key) === 0) throw noSuchUpload(upload.uploadId);
+    if (isNodeKey(result.failed)) await context.blobs.refreshNodes();
   }
   throw new ObjectError("conflict", "A conflicting operation is in progress on this part; try again");
 }

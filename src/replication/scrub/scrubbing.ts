@@ -46,36 +46,40 @@ interface NodeWork {
 }
 
 export class Scrubbing implements AsyncDisposable {
-  readonly #nodes: readonly NodeWork[];
+  readonly #deps: ScrubbingDeps;
+  #nodes: ReadonlyMap<Id, NodeWork> = new Map();
   readonly #stopListening: () => void;
   readonly #clock: Clock;
   readonly #members: () => Members;
+  #started = false;
+  /** Work of nodes that left and has still to end. */
+  readonly #ending = new Set<Promise<unknown>>();
 
-  /** For the nodes that are members now. */
-  constructor({ scrub, comparison, whileLeading = (run) => run, ...deps }: ScrubbingDeps) {
-    const { members, clock, logger } = deps;
-    this.#clock = clock;
-    this.#members = members;
-    this.#nodes = members()
-      .all()
-      .map(({ spec: { uuid, name } }) => {
-        const work = {
-          scrubber: new NodeScrubber({ ...deps, limits: scrub }, { uuid, name }),
-          comparison: new NodeComparison({ ...deps, limits: comparison }, { uuid, name }),
-        };
-        const worker = (what: string, run: (signal: AbortSignal) => Promise<void>): Worker =>
-          new Worker({ name: `${what} ${name}`, intervalMs: LOOK_INTERVAL_MS, clock, logger, run: whileLeading(run) });
-        const workers = [
-          worker("comparison", (signal) => work.comparison.run(signal)),
-          worker("scrub", (signal) => work.scrubber.run(signal)),
-        ];
-        return { uuid, name, ...work, workers };
-      });
-    this.#stopListening = members().onOnline((uuid) => this.#wake(uuid));
+  /** For the nodes that are members, as they come and go. */
+  constructor(deps: ScrubbingDeps) {
+    this.#deps = deps;
+    this.#clock = deps.clock;
+    this.#members = deps.members;
+    this.follow();
+    this.#stopListening = deps.members().onOnline((uuid) => {
+      this.follow();
+      this.#wake(uuid);
+    });
   }
 
   start(): void {
-    for (const { workers } of this.#nodes) for (const worker of workers) worker.start(START_DELAY_MS);
+    this.#started = true;
+    for (const node of this.#nodes.values()) startWork(node);
+  }
+
+  /** Begins with the nodes that are new among the members, and ends with those that left. */
+  follow(): void {
+    const before = this.#nodes;
+    const members = this.#members().all();
+    this.#nodes = new Map(
+      members.map(({ spec: { uuid, name } }) => [uuid, before.get(uuid) ?? this.#begin(uuid, name)]),
+    );
+    for (const [uuid, node] of before) if (!this.#nodes.has(uuid)) this.#end(node);
   }
 
   /**
@@ -83,7 +87,8 @@ export class Scrubbing implements AsyncDisposable {
    * @returns whether there is such a node
    */
   request(name?: string): boolean {
-    const asked = this.#nodes.filter((node) => name === undefined || node.name === name);
+    this.follow();
+    const asked = [...this.#nodes.values()].filter((node) => name === undefined || node.name === name);
     for (const { uuid, scrubber, comparison } of asked) {
       comparison.request();
       scrubber.request();
@@ -97,7 +102,8 @@ export class Scrubbing implements AsyncDisposable {
    * @throws NodeError where it cannot be asked
    */
   async compare(nodeUuid: Id, signal: AbortSignal): Promise<Omit<ComparisonPass, "startedAtMs">> {
-    const node = this.#nodes.find(({ uuid }) => uuid === nodeUuid);
+    this.follow();
+    const node = this.#nodes.get(nodeUuid);
     if (node === undefined) throw new NodeError("unreachable", "the node is no member");
     const askedAtMs = this.#clock.nowMs();
     node.comparison.request();
@@ -112,8 +118,9 @@ export class Scrubbing implements AsyncDisposable {
 
   /** In the order of the topology. @throws CatalogError, RecordError */
   report(): Promise<NodeScrubReport[]> {
+    this.follow();
     return Promise.all(
-      this.#nodes.map(async ({ uuid, name, scrubber, comparison }) => {
+      [...this.#nodes.values()].map(async ({ uuid, name, scrubber, comparison }) => {
         const scrub = await scrubber.state();
         return {
           nodeUuid: uuid,
@@ -129,12 +136,39 @@ export class Scrubbing implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopListening();
-    await Promise.all(this.#nodes.flatMap(({ workers }) => workers.map((worker) => worker[Symbol.asyncDispose]())));
+    for (const node of this.#nodes.values()) this.#end(node);
+    this.#nodes = new Map();
+    await Promise.all(this.#ending);
+  }
+
+  #begin(uuid: Id, name: string): NodeWork {
+    const { scrub, comparison: compared, whileLeading = (run) => run, ...deps } = this.#deps;
+    const { clock, logger } = deps;
+    const scrubber = new NodeScrubber({ ...deps, limits: scrub }, { uuid, name });
+    const comparison = new NodeComparison({ ...deps, limits: compared }, { uuid, name });
+    const worker = (what: string, run: (signal: AbortSignal) => Promise<void>): Worker =>
+      new Worker({ name: `${what} ${name}`, intervalMs: LOOK_INTERVAL_MS, clock, logger, run: whileLeading(run) });
+    const workers = [
+      worker("comparison", (signal) => comparison.run(signal)),
+      worker("scrub", (signal) => scrubber.run(signal)),
+    ];
+    const node = { uuid, name, scrubber, comparison, workers };
+    if (this.#started) startWork(node);
+    return node;
+  }
+
+  #end({ workers }: NodeWork): void {
+    const ending = Promise.all(workers.map((worker) => worker[Symbol.asyncDispose]())).finally(() =>
+      this.#ending.delete(ending),
+    );
+    this.#ending.add(ending);
   }
 
   #wake(uuid: Id): void {
-    for (const { workers } of this.#nodes.filter((node) => node.uuid === uuid)) {
-      for (const worker of workers) worker.wake();
-    }
+    for (const worker of this.#nodes.get(uuid)?.workers ?? []) worker.wake();
   }
+}
+
+function startWork({ workers }: NodeWork): void {
+  for (const worker of workers) worker.start(START_DELAY_MS);
 }

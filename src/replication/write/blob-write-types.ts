@@ -3,7 +3,7 @@
  */
 import type { Blob, Location } from "../../catalog/records/blob.ts";
 import type { Members } from "../../cluster/members.ts";
-import type { CopyKey, NodeError } from "../../nodes/storage-node.ts";
+import type { Block, CopyKey, NodeError } from "../../nodes/storage-node.ts";
 import type { Clock } from "../../shared/clock.ts";
 import type { Id, IdSource } from "../../shared/ids.ts";
 import type { Random } from "../../shared/random.ts";
@@ -59,4 +59,6 @@ export interface WrittenBlob {
   readonly blob: Blob;
   readonly acknowledged: Acknowledgement;
   readonly stragglers: readonly Straggler[];
+  /** Its bytes, where they were short enough to be held: it can be written again. Let go of with the commit. */
+  readonly held?: readonly Block[];
 }

@@ -102,7 +102,8 @@ class BlobWrite {
       await this.#stream(bytes, signal);
     }
     const acknowledged = await this.#settle(signal);
-    return { blob: this.#blob(), acknowledged, stragglers: this.#stragglers() };
+    const held = this.#held === undefined ? {} : { held: this.#held };
+    return { blob: this.#blob(), acknowledged, stragglers: this.#stragglers(), ...held };
   }
 
   /** Ends everything under way and gives up what became durable, also what becomes so in spite of it. */

@@ -34,7 +34,7 @@ function* named(name: string, value: Json = document): Generator<Json> {
   }
 }
 
-const METHODS = ["get", "post", "patch", "delete"];
+const METHODS = ["get", "post", "put", "patch", "delete"];
 
 test("the description is of OpenAPI 3.1 and says what it must of itself", () => {
   assert.equal(at(document, "openapi"), "3.1.0");
@@ -52,9 +52,13 @@ test("every path that the server has is described, and no other", () => {
     API_PATHS.workers,
     API_PATHS.domains,
     API_PATHS.replication,
+    API_PATHS.nodes,
     `${API_PATHS.nodes}/{name}`,
     API_PATHS.events,
     `${API_PATHS.nodes}/{name}/rejoin`,
+    `${API_PATHS.domains}/{name}`,
+    API_PATHS.config,
+    API_PATHS.reload,
     API_PATHS.scrub,
     API_PATHS.journal,
     API_PATHS.snapshot,
@@ -85,7 +89,7 @@ test("every call has a summary, answers with descriptions, and its path's parame
       assert.equal(typeof at(call, "summary"), "string", path);
       const responses = entries(at(call, "responses"));
       assert.ok(
-        responses.some(([status]) => status === "200" || status === "202"),
+        responses.some(([status]) => ["200", "201", "202"].includes(status)),
         path,
       );
       for (const [status, response] of responses) {

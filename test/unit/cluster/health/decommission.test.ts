@@ -119,6 +119,7 @@ async function decommissionerOf(cluster: Cluster, isLeader = true): Promise<{ ru
   await endOtherSessions(catalog);
   return new Decommissioner({
     catalog,
+    leaders: catalog,
     members: padded(cluster),
     isLeader: () => isLeader,
     clock,
@@ -212,10 +213,10 @@ test("a node whose record changed meanwhile by another decommissioning is left a
   await cluster.pass(12 * INTERVAL_MS);
   const stored = (await loadTopology(cluster.kv)) ?? assert.fail();
   const b = stored.records.get(cluster.handle("b").uuid) ?? assert.fail();
-  const { changeNodes } = await import("../../../../src/cluster/change-topology.ts");
+  const { changeTopology } = await import("../../../../src/cluster/change-topology.ts");
   const { clock, kv } = cluster;
   const catalog = await openCatalog(kv, { clock, ids: idSource(clock, seededRandom(6)), host: "g", pid: 7 });
-  await changeNodes(catalog, () => [{ ...b, decommissionedAtMs: 1 }]);
+  await changeTopology(catalog, () => ({ nodes: [{ ...b, decommissionedAtMs: 1 }] }));
   // This gateway has not seen that yet.
   await catalog.kv
     .atomic()
