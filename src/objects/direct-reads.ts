@@ -22,6 +22,10 @@ import { findVersion } from "./find-version.ts";
 
 /** Life of the URL that a read is sent on to: long enough to follow a redirect, no longer. */
 export const REDIRECT_SECONDS = 60;
+/** A node that does not answer for its copy within this is no faster than the gateway: a reader waits for it. */
+const REDIRECT_HEAD_TIMEOUT_MS = 500;
+/** The same where an operator waits. */
+const OPERATOR_HEAD_TIMEOUT_MS = 5_000;
 /** A node may judge a URL's age by a clock that is off by so much (its admission allows no more). */
 const NODE_SKEW_MS_MAX = 5 * 60 * 1000;
 
@@ -103,7 +107,7 @@ export class DirectReads {
     if (version.metadata.length > 0) return "metadata";
     const blob = (await this.#wholeBlob(version))?.blob;
     if (blob === undefined) return "not-one-blob";
-    const copy = await copies.find(blob, { externalOnly: true });
+    const copy = await copies.find(blob, { externalOnly: true, timeoutMs: REDIRECT_HEAD_TIMEOUT_MS });
     if (copy === undefined) return "no-node";
     const differences = differencesOf(version, copy.served, nowMs);
     if (differences.includes("etag")) return "other-etag";
@@ -130,7 +134,8 @@ export class DirectReads {
       const { version, entry } = await findVersion({ catalog }, request);
       const whole = await this.#wholeBlob(version);
       if (whole === undefined) throw notOneBlob();
-      const wish = { externalOnly: false, ...(nodeName === undefined ? {} : { nodeName }) };
+      const named = nodeName === undefined ? {} : { nodeName };
+      const wish = { externalOnly: false, timeoutMs: OPERATOR_HEAD_TIMEOUT_MS, ...named };
       const copy = await copies.find(whole.blob, wish);
       if (copy === undefined) throw noNode();
       const expiresAtMs = signedAtMs(nowMs) + expiresSeconds * 1000;

@@ -51,7 +51,9 @@ const HEADERS = [
   ["expires", "Wed, 21 Oct 2026 07:28:00 GMT"],
 ] as const;
 
-test("a copy is read by its URL with every header that was asked for, as HEAD said of it", { skip }, async () => {
+test("G16 a copy is read at its node's external endpoint with every header asked for, as HEAD said", {
+  skip,
+}, async () => {
   await using world = await openWorld();
   const { node, direct } = world;
   const { key, bytes } = await putCopy(node, 300_000, true);
@@ -67,7 +69,7 @@ test("a copy is read by its URL with every header that was asked for, as HEAD sa
   assert.equal(served.contentEncoding, undefined);
 });
 
-test("a URL is refused when it has expired, at another host and for another method", { skip }, async () => {
+test("G16 a URL is refused when it has expired, at another endpoint and for another method", { skip }, async () => {
   await using world = await openWorld();
   const { node, direct } = world;
   const { key } = await putCopy(node, 100);

@@ -10,8 +10,6 @@ import { pickReader } from "../../placement/score.ts";
 import type { Clock } from "../../shared/clock.ts";
 import type { Random } from "../../shared/random.ts";
 
-/** A node that does not answer for a copy within this is left for another one. */
-const HEAD_TIMEOUT_MS = 2_000;
 /** Nodes asked for one URL. */
 const NODES_ASKED_MAX = 2;
 
@@ -35,6 +33,8 @@ export interface DirectWish {
   readonly externalOnly: boolean;
   /** Only this node. */
   readonly nodeName?: string;
+  /** A node that does not answer for its copy within this is left for another one. */
+  readonly timeoutMs: number;
 }
 
 interface Candidate {
@@ -57,7 +57,7 @@ export class DirectCopies {
     for (let asked = 0; asked < NODES_ASKED_MAX; asked++) {
       const picked = pickReader(candidates, this.#deps.random);
       if (picked === undefined) return undefined;
-      const served = await this.#serve(blob, picked);
+      const served = await this.#serve(blob, picked, wish.timeoutMs);
       if (served !== undefined) return { ...picked.copy, served };
       candidates = candidates.filter((candidate) => candidate !== picked);
     }
@@ -83,9 +83,9 @@ export class DirectCopies {
   }
 
   /** What the node says of the copy; `undefined` where it has none, another one, or does not answer. */
-  async #serve(blob: Blob, { copy, node }: Candidate): Promise<ServedAs | undefined> {
+  async #serve(blob: Blob, { copy, node }: Candidate, timeoutMs: number): Promise<ServedAs | undefined> {
     const abort = new AbortController();
-    const timer = this.#deps.clock.startTimer(HEAD_TIMEOUT_MS, () => abort.abort());
+    const timer = this.#deps.clock.startTimer(timeoutMs, () => abort.abort());
     try {
       const stat = await node.head(copy.location.key, abort.signal);
       if (stat === undefined || stat.length !== blob.length || stat.blobId !== blob.blobId) return undefined;
