@@ -14,3 +14,6 @@ export const storageId = (): Leaf<string> => text("a text of 1 to 255 characters
 export const accessKey = (): Leaf<string> =>
   text("an access key: 1 to 128 characters, no spaces, commas, slashes or equals signs", /^[!-+\-.0-<>-~]{1,128}$/);
 export const secretKey = (): Leaf<string> => text("1 to 256 printable ASCII characters, no spaces", /^[!-~]{1,256}$/);
+/** Signed tokens grow with the names that are in them, and some carry certificates. */
+export const metricsToken = (): Leaf<string> =>
+  text("1 to 4096 printable ASCII characters, no spaces", /^[!-~]{1,4096}$/);

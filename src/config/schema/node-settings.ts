@@ -1,6 +1,16 @@
 /** `storage.nodes[]` and `storage.domains[]`. */
 import * as z from "zod";
-import { accessKey, bucketName, label, NODES_MAX, path, regionName, secretKey, storageId } from "./forms.ts";
+import {
+  accessKey,
+  bucketName,
+  label,
+  metricsToken,
+  NODES_MAX,
+  path,
+  regionName,
+  secretKey,
+  storageId,
+} from "./forms.ts";
 import { flag, integer, type Leaf, leaf, originUrl, type Reading, readOrigin, text, word } from "./leaves.ts";
 import { settingNotes } from "./setting-notes.ts";
 
@@ -59,7 +69,7 @@ export const nodeSettings = z.strictObject({
   metricsPath: text("a path that begins with a slash", /^\/[!-~]{0,1023}$/)
     .prefault("/minio/v2/metrics/node")
     .register(settingNotes, { meaning: "where its metrics are scraped" }),
-  metricsToken: secretKey()
+  metricsToken: metricsToken()
     .optional()
     .register(settingNotes, { meaning: "bearer token for its metrics", secret: true }),
   physicalStorageId: storageId()

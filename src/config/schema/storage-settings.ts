@@ -53,7 +53,8 @@ export const storageSettings = z.strictObject({
           "domains that must hold a durable copy before a write is acknowledged; `auto`: all of a factor up to 2, the majority of a larger one",
       }),
       domainChoice: word(["hash", "priority"]).prefault("hash").register(settingNotes, {
-        meaning: "which domains when there are more than the factor: by a weighted hash, or always the first ones",
+        meaning:
+          "which domains when there are more than the factor: by a weighted hash, or always the first ones; reads of equally loaded copies likewise",
       }),
     })
     .prefault({}),

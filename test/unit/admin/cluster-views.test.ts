@@ -9,6 +9,8 @@ import {
   workersSchema,
 } from "../../../src/admin/api-types.ts";
 import { type AdminContext, clusterStatus, domains, replication, workers } from "../../../src/admin/cluster-views.ts";
+import { knownCapacities } from "../../../src/admin/node-figures.ts";
+import type { NodeFiguresView } from "../../../src/nodes/node-figures.ts";
 import { NodeError } from "../../../src/nodes/storage-node.ts";
 import { createPlacement } from "../../../src/placement/placement.ts";
 import { adminContext } from "../../support/admin-context.ts";
@@ -119,6 +121,58 @@ test("every node is listed with what the topology, its state and its capacity sa
     dead_bytes: null,
     compaction: null,
   });
+});
+
+test("an S3 node tells what was scraped of it, and is not asked for it again", async () => {
+  const { gateway } = await openBox({ capacityBytes: CAPACITY });
+  const { uuid } = gateway.node("d1-0");
+  const readAtMs = Date.UTC(2026, 0, 2);
+  const capacity = { totalBytes: 500, usedBytes: 100, freeBytes: 400 };
+  const seen: NodeFiguresView = { figures: { capacity }, source: "scraped", inflight: 4, waiting: 2, readAtMs };
+  const told = async (view: NodeFiguresView): Promise<Partial<Worker>> => {
+    const context = { ...adminContext(gateway), figuresOf: (id: string) => (id === uuid ? view : undefined) };
+    const { name, inflight, waiting, total_bytes, capacity_source, scraped_at, scrape_error } = workerNamed(
+      workersSchema.parse(await workers(context)),
+      "d1-0",
+    );
+    assert.equal(name, "d1-0");
+    return { inflight, waiting, total_bytes, capacity_source, scraped_at, scrape_error };
+  };
+  const known = { inflight: 4, waiting: 2, total_bytes: 500, capacity_source: "scraped" } as const;
+  assert.deepEqual(await told(seen), { ...known, scraped_at: "2026-01-02T00:00:00.000Z", scrape_error: null });
+  assert.deepEqual(await told({ ...seen, figures: {}, error: "no token" }), {
+    ...known,
+    total_bytes: null,
+    capacity_source: null,
+    scraped_at: "2026-01-02T00:00:00.000Z",
+    scrape_error: "no token",
+  });
+  const context = { ...adminContext(gateway), figuresOf: (id: string) => (id === uuid ? seen : undefined) };
+  assert.equal((await clusterStatus(context)).total_capacity_bytes, CAPACITY + 500);
+  assert.deepEqual(knownCapacities(context, gateway.members.all()), [{ node: "d1-0", domain: "d1", ...capacity }]);
+  gateway.nodeDown("d1-0");
+  assert.deepEqual(knownCapacities(context, gateway.members.all()), []);
+});
+
+test("the kind of a volume's disk is the configured one, else the one that was found", async () => {
+  const { gateway } = await openBox({ capacityBytes: CAPACITY });
+  const { uuid } = gateway.node("d0-0");
+  const seen: NodeFiguresView = {
+    figures: { diskType: "ssd", ioUtilization: 0.25 },
+    source: "statfs",
+    inflight: 0,
+    waiting: 0,
+    readAtMs: 1,
+  };
+  const context = { ...adminContext(gateway), figuresOf: () => seen };
+  const worker = async (): Promise<Worker> => workerNamed(await view(workersSchema, workers(context)), "d0-0");
+  const found = await worker();
+  assert.deepEqual(
+    [found.disk_type, found.io_utilization, found.capacity_source, found.total_bytes, found.scraped_at],
+    ["ssd", 0.25, "statfs", CAPACITY, null],
+  );
+  gateway.members.setSpec(uuid, { diskType: "hdd" });
+  assert.equal((await worker()).disk_type, "hdd");
 });
 
 test("a volume that is being compacted tells how far it is and what came back", async () => {

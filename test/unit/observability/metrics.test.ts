@@ -73,6 +73,24 @@ test("the state of nodes is asked for at each scrape, and nodes that went are no
   assert.deepEqual(await linesOf(all, "s3_node_load_score"), ['s3_node_load_score{node="node-a",domain="a"} 0.25']);
 });
 
+test("the capacity of nodes is asked for at each scrape, and scrapes of theirs that failed are counted", async () => {
+  const all = metrics();
+  let nodes = [{ node: "node-a", domain: "a", totalBytes: 100, usedBytes: 30, freeBytes: 70 }];
+  all.watchCapacity(() => nodes);
+  assert.deepEqual(await linesOf(all, "s3_node_capacity_bytes"), [
+    's3_node_capacity_bytes{node="node-a",domain="a",kind="total"} 100',
+    's3_node_capacity_bytes{node="node-a",domain="a",kind="used"} 30',
+    's3_node_capacity_bytes{node="node-a",domain="a",kind="free"} 70',
+  ]);
+  nodes = [];
+  assert.deepEqual(await linesOf(all, "s3_node_capacity_bytes"), []);
+  all.scrapeFailed("node-b");
+  all.scrapeFailed("node-b");
+  assert.deepEqual(await linesOf(all, "s3_node_scrape_failures_total"), [
+    's3_node_scrape_failures_total{node="node-b"} 2',
+  ]);
+});
+
 test("what volumes hold and what compaction did is asked for at each scrape", async () => {
   const all = metrics();
   const compaction = { runs: 3, failures: 1, movedBytes: 10, removedBytes: 100, damagedRecords: 0 };
