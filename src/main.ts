@@ -1,7 +1,7 @@
 /** The `bulkhead` program: reads the configuration, composes, and runs until a signal. */
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { EXIT, type ExitCode } from "./cli/errors.ts";
+import { CliError, EXIT, type ExitCode } from "./cli/errors.ts";
 import { type CliDependencies, type ConfigReport, type RebuildOptions, runCli } from "./cli/run.ts";
 import type { Terminal } from "./cli/status/terminal.ts";
 import type { Gateway } from "./compose/gateway.ts";
@@ -9,7 +9,7 @@ import { localGateway, readConfig } from "./config/inspect-config.ts";
 import { formatProblem } from "./config/problems.ts";
 import { withEnvironmentFile } from "./config/read-sources.ts";
 import { keepAlive, systemClock } from "./shared/clock.ts";
-import { toError } from "./shared/errors.ts";
+import { systemErrorCode, toError } from "./shared/errors.ts";
 
 const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as {
   version: string;
@@ -20,7 +20,7 @@ const env = withEnvironmentFile(process.env);
 const dependencies: CliDependencies = {
   version,
   env,
-  stdout: (text) => process.stdout.write(text),
+  stdout: print,
   stderr: (text) => process.stderr.write(text),
   serve,
   rebuildCatalog,
@@ -30,7 +30,20 @@ const dependencies: CliDependencies = {
   readFile: (path) => readFileSync(path, "utf8").trimEnd(),
 };
 
+// Whoever reads the output of a command may have seen enough: `bulkhead prove | head`.
+let outputClosed = false;
+process.stdout.on("error", (error) => {
+  if (systemErrorCode(error) !== "EPIPE") throw error;
+  outputClosed = true;
+});
+
 process.exitCode = await runCli(process.argv.slice(2), dependencies);
+
+/** @throws CliError, without a word, when nobody reads any more */
+function print(text: string): void {
+  if (outputClosed) throw new CliError(EXIT.failed, "");
+  process.stdout.write(text);
+}
 
 function checkConfig(configFile: string | undefined): ConfigReport {
   const loaded = readConfig({ file: configFile, env });

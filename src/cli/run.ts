@@ -76,7 +76,7 @@ export async function runCli(args: readonly string[], dependencies: CliDependenc
     // Commander has told the user by then; help that was asked for ends with 0.
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
     if (!(error instanceof CliError)) throw error;
-    dependencies.stderr(`bulkhead: ${error.message}\n`);
+    if (error.message !== "") dependencies.stderr(`bulkhead: ${error.message}\n`);
     return error.exitCode;
   }
 }

@@ -73,3 +73,17 @@ test("every object is proven, and those that a lost disk leaves with one copy ar
     assert.match(stdout, /^Copies: .*(missing|unverified) 3/m);
   });
 });
+
+test("status that is watched ends without a word when nobody reads it any more", async () => {
+  await using gateway = await startGateway();
+  const env = {
+    BULKHEAD_ADMIN_URL: gateway.adminUrl,
+    BULKHEAD_ADMIN_API_KEY_FILE: join(gateway.dataDir, "keys/admin-api-key"),
+  };
+  const read = await runProgram("sh", ["-c", `sh "${BULKHEAD}" status --watch 1 | head -n 1`], {
+    env,
+    timeoutMs: 60_000,
+  });
+  assert.deepEqual([read.code, read.stderr], [0, ""]);
+  assert.match(read.stdout, /^bulkhead status .* every 1 s\n$/);
+});

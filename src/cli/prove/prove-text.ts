@@ -82,7 +82,8 @@ function formatVerified(
 
 function formatRestore({ mean_time_to_restore_seconds: seconds, restored_copies }: DurabilityAnswer): string {
   if (seconds === null) return "not measured yet: no lost copy was made anew";
-  return `${formatSpan(seconds)} from a copy's loss being known (mean of ${restored_copies})`;
+  const time = seconds < 1 ? "less than 1 s" : formatSpan(seconds);
+  return `${time} from a copy's loss being known (mean of ${restored_copies})`;
 }
 
 function formatDurability(answer: DurabilityAnswer): string {

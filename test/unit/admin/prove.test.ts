@@ -1,15 +1,20 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ApiError } from "../../../src/admin/problem.ts";
+import { assessBlob, standardOf } from "../../../src/admin/prove/assess.ts";
 import { provePage, readProveQuery } from "../../../src/admin/prove/prove-page.ts";
 import { type ObjectProof, type ProvePage, provePageSchema } from "../../../src/admin/prove/prove-types.ts";
 import { ProofJoiner } from "../../../src/cli/prove/join-proofs.ts";
+import { MemoryStore, openMemoryNode } from "../../../src/nodes/memory/memory-node.ts";
+import { createPlacement } from "../../../src/placement/placement.ts";
 import { adminContext } from "../../support/admin-context.ts";
 import { patternBytes } from "../../support/blobs.ts";
 import type { InMemoryGateway } from "../../support/in-memory-gateway.ts";
 import { atEveryStep, interposeAt } from "../../support/interpose.ts";
 import { MIB, once, openBox } from "../../support/open-box.ts";
 import { changeSlot } from "../../support/slots.ts";
+import { StaticMembers } from "../../support/static-members.ts";
+import { domainOf, nodeOf, policyOf, quickHasher, standbyDomain, topologyOf } from "../placement/topologies.ts";
 
 const BYTES = patternBytes(1_000, 1);
 
@@ -115,6 +120,26 @@ test("copies on a node that was replaced are no good ones, whatever is on record
   gateway.members.setState(gateway.node("d1-0").uuid, "replaced");
   const proof = await proofOf(gateway, "a");
   assert.deepEqual([proof.good_copies, proof.domains, proof.below_policy], [1, ["d0"], true]);
+});
+
+test("two copies on nodes that live in one domain are in one domain, whichever domains the nodes serve", () => {
+  const promoted = { homeDomain: "standby" };
+  const nodes = [nodeOf("00", "d0", promoted), nodeOf("01", "d1", promoted)];
+  const topology = topologyOf([domainOf("d0"), domainOf("d1"), standbyDomain], nodes, policyOf(2));
+  const node = openMemoryNode({ name: "any", clusterId: "00", store: new MemoryStore() });
+  const members = new StaticMembers({
+    topology,
+    placement: createPlacement(topology, quickHasher),
+    nodes: new Map(nodes.map(({ uuid }) => [uuid, node])),
+  });
+  const slots = nodes.map(({ uuid, domain }) => ({
+    state: "ok" as const,
+    domain,
+    location: { nodeUuid: uuid, key: "k" },
+    verifiedAtMs: 1,
+  }));
+  const assessed = assessBlob(standardOf(members), { blobId: "00", length: 1, blockCrcs: new Uint8Array(4), slots });
+  assert.deepEqual([assessed.good, assessed.domains, assessed.belowPolicy], [2, ["standby"], true]);
 });
 
 test("an object of many blobs is as good as the worst of them, and an empty one has none", async () => {

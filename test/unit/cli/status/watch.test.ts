@@ -114,6 +114,11 @@ class Watcher {
     return this.frames.at(-1) ?? "";
   }
 
+  /** A screen was drawn. */
+  async drawn(): Promise<void> {
+    while (!this.frames.some((frame) => frame.includes("bulkhead status"))) await once(this.#events, "frame");
+  }
+
   async interrupt(): Promise<void> {
     this.#interrupt.abort();
     await this.ended;
@@ -172,9 +177,13 @@ test("a gateway that was never there is waited for, too", async () => {
 test("a key that is refused ends it, and the terminal is as it was", async () => {
   status = 403;
   const watcher = new Watcher({ interactive: true });
-  await assert.rejects(watcher.ended, (error) => error instanceof CliError && error.exitCode === EXIT.denied);
+  const goesOn = watcher.drawn().then(() => assert.fail("it goes on"));
+  await assert.rejects(
+    Promise.race([watcher.ended, goesOn]),
+    (error) => error instanceof CliError && error.exitCode === EXIT.denied,
+  );
   status = 200;
-  assert.equal(watcher.frames.at(-1), "\u001B[?25h\u001B[?1049l");
+  assert.deepEqual(watcher.frames, ["\u001B[?1049h\u001B[?25l", "\u001B[?25h\u001B[?1049l"]);
 });
 
 test("without a terminal it is plain text, one after the other", async () => {
