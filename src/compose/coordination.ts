@@ -11,7 +11,6 @@ import type { Loggers } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import { Leadership } from "../replication/leadership.ts";
 import type { Clock } from "../shared/clock.ts";
-import { systemErrorCode } from "../shared/errors.ts";
 import type { IdSource } from "../shared/ids.ts";
 
 export interface Coordination {
@@ -75,8 +74,7 @@ async function readCa(file: string): Promise<string> {
   try {
     return await readFile(file, "utf8");
   } catch (error) {
-    const why = systemErrorCode(error) ?? "unknown error";
-    throw new Error(`coordinator.caFile: ${file} cannot be read: ${why}`, { cause: error });
+    throw new Error(`coordinator.caFile: ${file} cannot be read`, { cause: error });
   }
 }
 

@@ -5,7 +5,7 @@
  *
  * Without the coordinator nobody leads: background work pauses, and clients are served as ever.
  */
-import { type Catalog, COMMIT_ATTEMPTS_MAX } from "../catalog/catalog.ts";
+import { type Catalog, COMMIT_ATTEMPTS_MAX, SessionEndedError } from "../catalog/catalog.ts";
 import { leaderKey } from "../catalog/keys.ts";
 import { CatalogError } from "../catalog/kv.ts";
 import { decodeLeader, encodeLeader } from "../catalog/records/leader.ts";
@@ -158,7 +158,8 @@ export class Leadership implements AsyncDisposable {
       return RETRY_MS;
     } catch (error) {
       await lease.release();
-      logger.warn({ err: error }, "the catalog did not take a leader's epoch; it is tried again");
+      if (error instanceof SessionEndedError) this.#giveUp();
+      else logger.warn({ err: error }, "the catalog did not take a leader's epoch; it is tried again");
       return MINT_RETRY_MS;
     }
   }
@@ -220,12 +221,24 @@ export class Leadership implements AsyncDisposable {
         return catalog.begin().check(leaderKey(), this.#term.version);
       },
       commit: async (atomic) => {
-        const result = await catalog.commit(atomic);
+        const result = await catalog.commit(atomic).catch((error: unknown) => {
+          if (error instanceof SessionEndedError) this.#giveUp();
+          throw error;
+        });
         if (result.committed || Buffer.compare(result.failed, leaderKey()) !== 0) return result;
         await this.#confirm();
         throw new LeadershipLostError();
       },
     };
+  }
+
+  /** For good: a process whose session was ended can commit nothing, and must not keep the lease from those that can. */
+  #giveUp(): void {
+    const term = this.#term;
+    if (term !== undefined) this.#lapse(term, "the session of this process was ended");
+    this.#stopped = true;
+    this.#timer?.stop();
+    void term?.lease.release();
   }
 
   /** Ends the term if the catalog has a later epoch. A commit may have failed that was begun in an earlier term. */

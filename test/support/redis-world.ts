@@ -53,6 +53,7 @@ export async function openRedisWorld(): Promise<RedisWorld> {
   const server = await startRedis();
   return {
     server,
+    leaseMs: 3_000,
     async join() {
       const coordinator = coordinatorAt(server.port);
       await untilAvailable(coordinator);

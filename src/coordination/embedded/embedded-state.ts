@@ -38,6 +38,11 @@ export class EmbeddedState {
     this.#clock = clock;
   }
 
+  /** Forgets what it keeps, as an emptied server does; who listens goes on listening. */
+  clear(): void {
+    for (const kept of [this.#leases, this.#buckets, this.#states, this.#series]) kept.clear();
+  }
+
   /** Whether `holder` has the lease now. */
   acquire(name: string, holder: object, ttlMs: number): boolean {
     const nowMs = this.#clock.monotonicMs();

@@ -11,6 +11,10 @@ import { callOptions, type RedisSettings, redisOptions } from "./redis-options.t
 
 /** Between the end of one sign of life and the next. */
 const HEARTBEAT_MS = 1_000;
+/** After so many heartbeats without a connection, and without a failure of one, that is a failure. */
+const CONNECTING_BEATS_MAX = 5;
+/** Failures that are logged between two times that it answers. */
+const LOGGED_FAILURES_MAX = 10;
 /** How long the key is kept that a heartbeat writes. */
 const HEARTBEAT_KEY_MS = 60_000;
 
@@ -28,8 +32,9 @@ export class RedisConnection {
   readonly #events: Redis;
   readonly #listeners = new Set<(available: boolean) => void>();
   #available = false;
-  /** Of the failure that was logged. */
-  #loggedFailure: string | undefined;
+  /** Since it answered last: each failure is logged once. A connection that is refused may later be denied. */
+  readonly #loggedFailures = new Set<string>();
+  #beatsWithoutConnection = 0;
   #timer: Timer | undefined;
   #closed = false;
 
@@ -117,13 +122,16 @@ export class RedisConnection {
       } catch (error) {
         this.#failed(error);
       }
+    } else if (++this.#beatsWithoutConnection === CONNECTING_BEATS_MAX && this.#loggedFailures.size === 0) {
+      this.#failed(new Error("a connection does not come about"));
     }
     this.#schedule();
   }
 
   #answered(): void {
     if (this.#closed || this.#available) return;
-    this.#loggedFailure = undefined;
+    this.#loggedFailures.clear();
+    this.#beatsWithoutConnection = 0;
     this.#options.logger.info({}, "the coordinator answers");
     this.#setAvailable(true);
   }
@@ -131,8 +139,8 @@ export class RedisConnection {
   #failed(thrown: unknown): void {
     if (this.#closed) return;
     const failure = messageOf(thrown);
-    if (this.#available || this.#loggedFailure === undefined) {
-      this.#loggedFailure = failure;
+    if (!this.#loggedFailures.has(failure) && this.#loggedFailures.size < LOGGED_FAILURES_MAX) {
+      this.#loggedFailures.add(failure);
       this.#options.logger.warn({ failure }, "the coordinator does not answer; background work pauses until it does");
     }
     if (!this.#available) return;

@@ -12,6 +12,7 @@ coordinatorContract("embedded", undefined, async () => {
   const clock = new ManualClock();
   const state = new EmbeddedState(clock);
   return {
+    leaseMs: 1_000,
     join: async () => embeddedCoordinator(clock, state),
     async pass(ms) {
       for (let passed = 0; passed < ms; passed += 10) {

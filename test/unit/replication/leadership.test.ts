@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
-import { type Catalog, openCatalog } from "../../../src/catalog/catalog.ts";
+import fc from "fast-check";
+import { type Catalog, endOtherSessions, openCatalog, SessionEndedError } from "../../../src/catalog/catalog.ts";
 import { bucketKey, leaderKey } from "../../../src/catalog/keys.ts";
-import { CatalogError, type KvStore } from "../../../src/catalog/kv.ts";
+import { CatalogError, type KvAtomic, type KvStore } from "../../../src/catalog/kv.ts";
 import { memoryKv } from "../../../src/catalog/memory/memory-kv.ts";
 import { decodeLeader } from "../../../src/catalog/records/leader.ts";
 import { type Coordinator, CoordinatorError } from "../../../src/coordination/coordinator.ts";
@@ -240,6 +241,75 @@ test("while the catalog takes no epoch nobody leads, the lease is free, and it i
   failing.hooks = {};
   await pass(12_000);
   assert.equal(one.leadership.isLeader, true);
+});
+
+test("a process whose session was ended leads no more, and keeps nobody else from it", async () => {
+  const one = await open("gw-1");
+  const two = await open("gw-2");
+  await endOtherSessions(two.catalog);
+  await assert.rejects(write(one, "a"), SessionEndedError);
+  assert.equal(one.leadership.isLeader, false);
+  await pass(3_000);
+  assert.deepEqual([one.leadership.isLeader, two.leadership.isLeader], [false, true]);
+  await two.leadership[Symbol.asyncDispose]();
+  await pass(60_000);
+  assert.equal(one.leadership.isLeader, false);
+});
+
+/** What befalls gateways, by the number of the gateway. */
+const event = fc.oneof(
+  { weight: 4, arbitrary: fc.record({ what: fc.constant("pass" as const), ms: fc.integer({ min: 250, max: 4_000 }) }) },
+  { weight: 3, arbitrary: fc.record({ what: fc.constant("begin" as const) }) },
+  { weight: 4, arbitrary: fc.record({ what: fc.constant("commit" as const), who: fc.nat(2) }) },
+  { weight: 1, arbitrary: fc.record({ what: fc.constantFrom("cut" as const, "mend" as const), who: fc.nat(2) }) },
+  { weight: 2, arbitrary: fc.record({ what: fc.constant("empty" as const) }) },
+);
+
+test("whatever becomes of the coordinator, nothing is committed under an epoch after a later one was minted", async () => {
+  let leads = 0;
+  let fenced = 0;
+  const gateways = async (): Promise<Gateway[]> => {
+    clock = new ManualClock();
+    state = new EmbeddedState(clock);
+    kv = memoryKv();
+    return [await open("gw-0"), await open("gw-1"), await open("gw-2")];
+  };
+  await fc.assert(
+    fc.asyncProperty(fc.array(event, { minLength: 15, maxLength: 40 }), async (events) => {
+      const all = await gateways();
+      /** Begun some time ago: what a process does that stood still meanwhile. */
+      const begun = new Map<Gateway, { readonly atomic: KvAtomic; readonly epoch: number }>();
+      for (const step of events) {
+        const gateway = "who" in step ? all[step.who] : undefined;
+        if (step.what === "pass") await pass(step.ms);
+        if (step.what === "empty") state.clear();
+        if (step.what === "cut") gateway?.cut();
+        if (step.what === "mend") gateway?.mend();
+        for (const each of step.what === "begin" ? all : []) {
+          const { epoch, catalog } = each.leadership;
+          if (epoch !== undefined) begun.set(each, { atomic: catalog.begin(), epoch });
+        }
+        const pending = gateway && begun.get(gateway);
+        if (step.what !== "commit" || gateway === undefined || pending === undefined) continue;
+        begun.delete(gateway);
+        const before = await kv.get(leaderKey());
+        const outcome = await gateway.leadership.catalog
+          .commit(pending.atomic.set(bucketKey("work"), Buffer.from(String(pending.epoch))))
+          .catch((error: unknown) => error);
+        const last = before === undefined ? 0 : decodeLeader(before.value).epoch;
+        if (outcome instanceof LeadershipLostError) {
+          fenced++;
+          assert.ok(pending.epoch < last, `epoch ${pending.epoch} was refused and is the last`);
+        } else {
+          leads++;
+          assert.equal(pending.epoch, last, "committed under the last epoch");
+        }
+      }
+      for (const { leadership } of opened.splice(0)) await leadership[Symbol.asyncDispose]();
+    }),
+    { numRuns: 60 },
+  );
+  assert.ok(leads > 20 && fenced > 3, `${leads} commits, ${fenced} fenced: the property looked at something`);
 });
 
 test("a run's own failure is passed on, and one that the worker ended is the worker's", async () => {
