@@ -1,15 +1,19 @@
 /** `storage.*` */
 import * as z from "zod";
+import { cronProblem } from "../../shared/cron.ts";
 import { accessKey, DOMAINS_MAX, label, NODES_MAX, secretKey } from "./forms.ts";
-import { duration, flag, integer, type Leaf, originUrl, size, text, word, wordOrInteger } from "./leaves.ts";
+import { duration, flag, integer, type Leaf, leaf, originUrl, size, word, wordOrInteger } from "./leaves.ts";
 import { domainSettings, nodeSettings } from "./node-settings.ts";
 import { settingNotes } from "./setting-notes.ts";
 
-/** Six fields, seconds first. Their ranges are for whoever runs the schedule to judge. */
+const SIX_FIELDS = /^([0-9A-Za-z*/,?#-]+ +){5}[0-9A-Za-z*/,?#-]+$/;
+
+/** Six fields, seconds first. */
 const schedule = (): Leaf<string> =>
-  text(
-    "a schedule of six fields, seconds first, such as 0 */15 * * * ?",
-    /^([0-9A-Za-z*/,?#-]+ +){5}[0-9A-Za-z*/,?#-]+$/,
+  leaf("a schedule of six fields, seconds first, such as 0 */15 * * * ?", (written) =>
+    typeof written === "string" && SIX_FIELDS.test(written) && cronProblem(written) === undefined
+      ? { value: written }
+      : { refused: true },
   );
 
 export const storageSettings = z.strictObject({
