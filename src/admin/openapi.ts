@@ -1,4 +1,3 @@
-import type * as z from "zod";
 import { createDocument } from "zod-openapi";
 import {
   API_PATHS,
@@ -6,7 +5,6 @@ import {
   domainsSchema,
   nodeSettingsSchema,
   objectLocationSchema,
-  problemSchema,
   readinessSchema,
   replicationSchema,
   scrubRequestSchema,
@@ -14,6 +12,9 @@ import {
   workersSchema,
 } from "./api-types.ts";
 import { changesSchema, journalSchema, rebuildSchema, snapshotSchema, verificationSchema } from "./catalog-types.ts";
+import { begun, guarded, json, open, problem, refusals } from "./openapi-parts.ts";
+import { promotionOperations } from "./promotion-openapi.ts";
+import { repairOperations } from "./repair-openapi.ts";
 
 /** The admin port's OpenAPI 3.1 description. */
 export function openApiDocument(version: string): ReturnType<typeof createDocument> {
@@ -81,6 +82,8 @@ export function openApiDocument(version: string): ReturnType<typeof createDocume
           { name: "limit", in: "query", required: false, schema: { type: "integer", minimum: 1, maximum: 1_000 } },
         ],
       },
+      ...repairOperations(),
+      ...promotionOperations(),
       [`${API_PATHS.objects}/{bucket}/{key}`]: {
         ...guarded("Where the copies of an object are", objectLocationSchema),
         parameters: [
@@ -91,36 +94,4 @@ export function openApiDocument(version: string): ReturnType<typeof createDocume
       },
     },
   });
-}
-
-type Responses = NonNullable<NonNullable<Parameters<typeof createDocument>[0]["paths"]>[string]["get"]>["responses"];
-
-function open(summary: string, responses: NonNullable<Responses>) {
-  return { get: { summary, responses } };
-}
-
-const problem = { description: "the problem", content: { "application/problem+json": { schema: problemSchema } } };
-const refusals = { 401: problem, 403: problem, 404: problem, 500: problem };
-
-/** A call that has something begin that is done later, one at a time. */
-function begun(summary: string, schema: z.ZodType) {
-  return {
-    summary,
-    security: [{ apiKey: [] }],
-    responses: { 202: json("it has begun", schema), 409: problem, ...refusals },
-  };
-}
-
-function guarded(summary: string, schema: z.ZodType, others: NonNullable<Responses> = {}) {
-  return {
-    get: {
-      summary,
-      security: [{ apiKey: [] }],
-      responses: { 200: json("the answer", schema), ...others, ...refusals },
-    },
-  };
-}
-
-function json(description: string, schema: z.ZodType) {
-  return { description, content: { "application/json": { schema } } };
 }

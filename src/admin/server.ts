@@ -24,10 +24,18 @@ import { locateObject } from "./locate-object.ts";
 import { changeNode, type NodesContext } from "./nodes-view.ts";
 import { openApiDocument } from "./openapi.ts";
 import { ApiError, sendProblem } from "./problem.ts";
+import { addPromotionRoutes, type PromotionContext } from "./promotion-routes.ts";
 import { readiness } from "./readiness.ts";
+import { addRepairRoutes } from "./repair-routes.ts";
+import type { RepairContext } from "./repair-view.ts";
 import { requestScrub, type ScrubContext, scrubs } from "./scrub-view.ts";
 
-export interface AdminServerOptions extends NodesContext, ScrubContext, CatalogContext {
+export interface AdminServerOptions
+  extends NodesContext,
+    ScrubContext,
+    CatalogContext,
+    RepairContext,
+    PromotionContext {
   readonly catalog: AdminContext["catalog"];
   readonly journal: CatalogContext["journal"];
   readonly apiKey: Secret;
@@ -114,6 +122,8 @@ export function createAdminServer(options: AdminServerOptions): Server {
   app.get(API_PATHS.changes, async (request, response) => {
     response.json(await changes(options, request.query));
   });
+  addRepairRoutes(app, options);
+  addPromotionRoutes(app, options);
   // By hand: a route would decode and split the key.
   app.use(API_PATHS.objects, async (request, response) => {
     if (request.method !== "GET") throw new ApiError(405, "Method Not Allowed", "only GET is supported here");

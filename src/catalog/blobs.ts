@@ -4,7 +4,7 @@
  * same commit as the record itself.
  */
 import { type Id, idBytes } from "../shared/ids.ts";
-import { blobKey, copyIndexKey, deadLetterKey, dyingKey, objectKey, repairKey } from "./keys.ts";
+import { blobKey, copyIndexKey, deadLetterKey, dyingKey, nodeKey, objectKey, repairKey } from "./keys.ts";
 import type { Kv, KvAtomic, KvEntry, KvKey } from "./kv.ts";
 import {
   type Blob,
@@ -142,6 +142,8 @@ export interface SlotChange {
   readonly givenUp?: ReadonlyMap<number, Omit<DeadLetter, "home">>;
   /** Slots whose dead letters are to be work again, as if nothing had been tried. */
   readonly revived?: ReadonlySet<number>;
+  /** The node that a new copy was made on, as the topology had it when the copy was planned. */
+  readonly placedOn?: { readonly nodeUuid: Id; readonly writeGeneration: number };
 }
 
 /**
@@ -160,6 +162,8 @@ export function changeSlots(
   const { home } = located;
   atomic.check(located.entryKey, located.entryVersion);
   atomic.set(located.entryKey, encodeLocated(located, after));
+  const { placedOn } = change;
+  if (placedOn !== undefined) atomic.check(nodeKey(placedOn.nodeUuid), placedOn.writeGeneration);
 
   for (const number of located.repairs.keys()) atomic.delete(repairKey(goodCopies(before), before.blobId, number));
   for (const number of located.deadLetters.keys()) atomic.delete(deadLetterKey(before.blobId, number));

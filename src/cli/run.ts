@@ -6,6 +6,8 @@ import { acceptRebuild, makeSnapshot, showCatalog, verifyCatalog } from "./catal
 import { locateObject, type Output, showDomains, showNodes, showStatus } from "./commands.ts";
 import { CliError, EXIT, type ExitCode } from "./errors.ts";
 import { type NodeOptions, setNode } from "./node-command.ts";
+import { addPromotionCommands } from "./promotion-command.ts";
+import { addRepairCommands } from "./repair-command.ts";
 import { showScrub } from "./scrub-command.ts";
 import { formatJson } from "./text.ts";
 
@@ -128,7 +130,8 @@ function buildProgram(dependencies: CliDependencies, finish: (code: ExitCode) =>
   set
     .option("--weight <number>", "share of its domain's ring, 100 is usual; 0 takes no new copies")
     .option("--accepts-writes <yes|no>", "whether it takes new copies");
-  asking(program.command("domains").description("the fault domains"), showDomains);
+  const domains = asking(program.command("domains").description("the fault domains"), showDomains);
+  addPromotionCommands(domains, asking);
   asking(catalog.command("status").description("how the catalog's journal on the nodes is"), showCatalog);
   asking(
     catalog.command("accept").description("give up what a rebuild could not see: orphans are collected again"),
@@ -147,6 +150,7 @@ function buildProgram(dependencies: CliDependencies, finish: (code: ExitCode) =>
     (admin) => showScrub(admin, scrub.opts<{ readonly node?: string; readonly start?: boolean }>()),
   );
   scrub.option("--node <name>", "only this node").option("--start", "compare and read every copy, beginning now");
+  addRepairCommands(program, asking);
   const objects = program.command("objects").description("look at objects");
   asking(
     objects.command("locate <bucket> <key>").description("where the copies of an object are"),

@@ -34,8 +34,14 @@ export function setNode(catalog: Catalog, name: string, settings: NodeSettings):
   });
 }
 
-/** @param change from the topology as it is to the records of the nodes that are to be others */
-async function changeNodes(catalog: Catalog, change: (stored: StoredTopology) => readonly NodeRecord[]): Promise<void> {
+/**
+ * @param change from the topology as it is to the records of the nodes that are to be others
+ * @throws what `change` throws; CatalogError
+ */
+export async function changeNodes(
+  catalog: Catalog,
+  change: (stored: StoredTopology) => readonly NodeRecord[],
+): Promise<void> {
   for (let attempt = 0; attempt < COMMIT_ATTEMPTS_MAX; attempt++) {
     const entry = await catalog.kv.get(topologyKey());
     const stored = await loadTopology(catalog.kv);

@@ -12,6 +12,8 @@ export interface NodeRecord extends Omit<TopologyNode, "writeGeneration"> {
   readonly admitted: boolean;
   /** Whether the configuration names it. One that it does not name any more keeps its record with its copies. */
   readonly configured: boolean;
+  /** The domain that it was promoted to before, while copies of that domain are still on it. */
+  readonly demotedFrom?: string;
 }
 
 const NODE_FORMAT = 1;
@@ -30,6 +32,7 @@ export function encodeNode(node: NodeRecord): Buffer {
     node.diskType,
     node.admitted,
     node.configured,
+    ...(node.demotedFrom === undefined ? [] : [node.demotedFrom]),
   ]);
 }
 
@@ -49,7 +52,13 @@ export function decodeNode(value: Uint8Array): NodeRecord {
   };
   const rack = reader.optionalString();
   const rest = { diskType: reader.oneOf(DISK_TYPES), admitted: reader.bool(), configured: reader.bool() };
-  return rack === undefined ? { ...node, ...rest } : { ...node, rack, ...rest };
+  const demotedFrom = reader.optionalString();
+  return {
+    ...node,
+    ...(rack === undefined ? {} : { rack }),
+    ...rest,
+    ...(demotedFrom === undefined ? {} : { demotedFrom }),
+  };
 }
 
 /** The topology without its nodes, which have records of their own. */

@@ -33,7 +33,7 @@ export async function loadTopology(kv: Kv): Promise<StoredTopology | undefined> 
   const nodes: TopologyNode[] = [];
   for await (const nodeEntry of walk(kv, nodesRange())) {
     const record = decodeNode(nodeEntry.value);
-    const { admitted: _admitted, configured, ...spec } = record;
+    const { admitted: _admitted, configured, demotedFrom: _demotedFrom, ...spec } = record;
     records.set(record.uuid, record);
     nodes.push({ ...spec, acceptsWrites: spec.acceptsWrites && configured, writeGeneration: nodeEntry.version });
   }
@@ -105,7 +105,7 @@ export async function recordAdmission(catalog: Catalog, uuid: Id): Promise<numbe
 function configuredPart({ topology, records }: StoredTopology): ConfiguredTopology {
   const { epoch: _epoch, ...rest } = topology;
   const nodes = [...records.values()].flatMap((record): ConfiguredNode[] => {
-    const { uuid: _uuid, homeDomain, admitted: _admitted, configured, ...node } = record;
+    const { uuid: _uuid, homeDomain, admitted: _admitted, configured, demotedFrom: _demotedFrom, ...node } = record;
     return configured ? [{ ...node, domain: homeDomain }] : [];
   });
   return { ...rest, nodes };
@@ -130,6 +130,7 @@ function changedNodes(stored: StoredTopology | undefined, configured: Configured
       homeDomain: node.domain,
       admitted: before?.admitted ?? false,
       configured: true,
+      ...(before?.demotedFrom === undefined ? {} : { demotedFrom: before.demotedFrom }),
     };
     if (before === undefined || !encodeNode(before).equals(encodeNode(record))) changes.push(record);
   }

@@ -72,6 +72,8 @@ export async function startGateway(options: {
     catalog: storage.catalog,
     members: storage.members,
     orphans: storage.orphans,
+    repairer: storage.repairer,
+    ...storage.redundancy,
     scrubbing: storage.scrubbing,
     setNode: storage.setNode,
     journal: storage.journal,
@@ -100,8 +102,10 @@ export async function startGateway(options: {
       }),
   );
   metrics.watchBacklog(async () => {
-    const { missing, handoff, unverified, corrupt, dying_blobs, orphans } = await replication(adminContext);
-    return { missing, handoff, unverified, corrupt, dying: dying_blobs, orphan: orphans };
+    const { missing, handoff, unverified, corrupt, dying_blobs, orphans, dead_letters } =
+      await replication(adminContext);
+    const waiting = { missing, handoff, unverified, corrupt, "dead-letter": dead_letters };
+    return { ...waiting, dying: dying_blobs, orphan: orphans };
   });
 
   const { limits, s3, admin } = config.server;

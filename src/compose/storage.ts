@@ -29,7 +29,6 @@ import { DyingSweeper } from "../replication/reclaim/dying-sweeper.ts";
 import { OpenReads } from "../replication/reclaim/open-reads.ts";
 import { OrphanCollector } from "../replication/reclaim/orphan-collector.ts";
 import { carryOutPendingDeletes } from "../replication/reclaim/pending-deletes.ts";
-import { AbsentNodes } from "../replication/repair/absent-nodes.ts";
 import { Repairer } from "../replication/repair/repairer.ts";
 import type { Scrubbing } from "../replication/scrub/scrubbing.ts";
 import { createSlotLedger } from "../replication/slot-ledger.ts";
@@ -42,6 +41,7 @@ import type { Random } from "../shared/random.ts";
 import { type CatalogCare, careForCatalog } from "./catalog-care.ts";
 import { catchUpWithNodes, journalCluster, journalSettings } from "./journal.ts";
 import { type LoadedNodeHandle, openNodeHandle } from "./nodes.ts";
+import { keepRedundancy, type Redundancy, repairOptions, watchLostNodes } from "./redundancy.ts";
 import { removeLeftScratch } from "./scratch-store.ts";
 import { createScrubbing } from "./scrubbing.ts";
 import { configuredTopology } from "./topology.ts";
@@ -54,7 +54,6 @@ const NODE_WAIT_MS = 10_000;
 const REPAIR_INTERVAL_MS = 10_000;
 const SWEEP_INTERVAL_MS = 10_000;
 const PENDING_DELETES_INTERVAL_MS = 10_000;
-const ABSENT_INTERVAL_MS = 10_000;
 const ORPHAN_INTERVAL_MS = 60_000;
 const JOURNAL_INTERVAL_MS = 10_000;
 /** Requests that a process sent before it died may still be on their way to a node. */
@@ -78,6 +77,7 @@ export interface Storage extends AsyncDisposable {
   readonly members: () => Members;
   readonly objects: ObjectService;
   readonly repairer: Repairer;
+  readonly redundancy: Redundancy;
   readonly orphans: OrphanCollector;
   readonly scrubbing: Scrubbing;
   readonly journal: Journal;
@@ -193,8 +193,13 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
     },
   });
   const discard = discarder.discard;
-  const onRestored = (cause: string, bytes: number): void => metrics.copyRestored(cause, bytes);
-  const repairer = new Repairer({ catalog, members, reader, ledger, discard, clock, random, logger, onRestored });
+  const redundancyDeps = {
+    ...{ config, catalog, members, ledger, clock, loggers, metrics },
+    refreshTopology: () => liveTopology.refresh(),
+  };
+  const lost = watchLostNodes(redundancyDeps);
+  const repairLimits = repairOptions(redundancyDeps, lost);
+  const repairer = new Repairer({ catalog, members, reader, ledger, discard, clock, random, logger, ...repairLimits });
   const openReads = new OpenReads(clock);
   const sweeper = new DyingSweeper({ catalog, members, openReads, clock, graceMs: config.storage.delete.graceMs });
   const orphans = new OrphanCollector({ catalog, members, clock, logger });
@@ -206,10 +211,6 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
   const pendingDeletes = worker("pending-deletes", PENDING_DELETES_INTERVAL_MS, (signal) =>
     carryOutPendingDeletes({ catalog, members }, signal),
   );
-  const absentNodes = new AbsentNodes({ catalog, members, ledger, clock, logger });
-  const absent = worker("absent-nodes", ABSENT_INTERVAL_MS, async (signal) => {
-    if ((await absentNodes.run(signal)) > 0) repair.wake();
-  });
   const keepJournal = worker("journal", JOURNAL_INTERVAL_MS, async (signal) => {
     await journal.keep(signal);
     if (!signal.aborted) await journal.snapshot(signal);
@@ -233,6 +234,11 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
   const scrubbing = stack.use(
     createScrubbing({ config, handles, metrics, catalog, members, ledger, recordDamage, clock, logger }),
   );
+  const wakeRepair = (): void => {
+    repairer.workArrived();
+    repair.wake();
+  };
+  const redundancy = stack.use(keepRedundancy(redundancyDeps, { lost, repairer, wakeRepair, scrubbing }));
   members().onOnline(() => {
     repairer.nodeCameBack();
     repair.wake();
@@ -243,7 +249,6 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
   // The nodes were online before anybody listened.
   repairer.nodeCameBack();
   repair.start();
-  absent.start();
   sweep.start();
   pendingDeletes.start();
   collect.start(ORPHAN_DELAY_MS);
@@ -266,7 +271,7 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
     reader,
     ledger,
     clock,
-    wakeRepair: () => repair.wake(),
+    wakeRepair,
     refreshNodes: () => liveTopology.refresh(),
     onDecided: (outcome) => metrics.writeDecided(outcome),
   });
@@ -287,6 +292,7 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
     members,
     objects,
     repairer,
+    redundancy,
     orphans,
     scrubbing,
     journal,

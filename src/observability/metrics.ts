@@ -6,6 +6,7 @@ import { collectDefaultMetrics, Gauge, Registry } from "prom-client";
 import { liveGauge, settle } from "./gauges.ts";
 import { type JournalMetrics, journalMetrics } from "./journal-metrics.ts";
 import { type NodeMetrics, nodeMetrics } from "./node-metrics.ts";
+import { type RepairMetrics, repairMetrics } from "./repair-metrics.ts";
 import { type ScrubMetrics, scrubMetrics } from "./scrub-metrics.ts";
 import {
   CounterSeries,
@@ -30,7 +31,7 @@ export type Backlog = Readonly<Partial<Record<BacklogKind, number>>>;
 export type BacklogKind = (typeof BACKLOG_KINDS)[number];
 export const BACKLOG_KINDS = ["missing", "handoff", "unverified", "corrupt", "dying", "orphan", "dead-letter"] as const;
 
-export interface Metrics extends NodeMetrics, ScrubMetrics, JournalMetrics {
+export interface Metrics extends NodeMetrics, ScrubMetrics, JournalMetrics, RepairMetrics {
   requestStarted(): void;
   requestFinished(request: FinishedRequest): void;
   /** Counts an acknowledged or refused write by its class: `full`, `quorum`, `degraded`, `no`. */
@@ -69,6 +70,7 @@ export function createMetrics({ version, processMetrics }: MetricsOptions): Metr
     ...nodeMetrics(registry),
     ...scrubMetrics(registry),
     ...journalMetrics(registry),
+    ...repairMetrics(registry),
     async render() {
       return { contentType: registry.contentType, body: await registry.metrics() };
     },

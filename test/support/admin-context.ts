@@ -1,6 +1,8 @@
 /** What the admin API looks at, over a gateway in memory. */
 import type { CatalogContext } from "../../src/admin/catalog-views.ts";
 import type { NodesContext } from "../../src/admin/nodes-view.ts";
+import type { PromotionContext } from "../../src/admin/promotion-routes.ts";
+import type { RepairContext } from "../../src/admin/repair-view.ts";
 import type { ScrubContext } from "../../src/admin/scrub-view.ts";
 import { DurableChanges } from "../../src/catalog/journal/durable-changes.ts";
 import { Journal, type JournalSettings } from "../../src/catalog/journal/journal.ts";
@@ -8,7 +10,10 @@ import type { JournalCluster } from "../../src/catalog/journal/journal-nodes.ts"
 import { Verifier } from "../../src/catalog/journal/verify.ts";
 import { memoryKv } from "../../src/catalog/memory/memory-kv.ts";
 import { setNode } from "../../src/cluster/change-topology.ts";
+import { Promoter, type PromoterDeps } from "../../src/cluster/promotion/promoter.ts";
 import { silentLogger } from "../../src/observability/logger.ts";
+import { Backlog } from "../../src/replication/repair/backlog.ts";
+import { DeadLetters } from "../../src/replication/repair/dead-letters.ts";
 import { Scrubbing } from "../../src/replication/scrub/scrubbing.ts";
 import type { InMemoryGateway } from "./in-memory-gateway.ts";
 import { DAY_MS, NO_LIMITS, scrubDeps } from "./scrub.ts";
@@ -44,7 +49,9 @@ function journalCluster(gateway: InMemoryGateway): JournalCluster {
 }
 
 /** The journal is not started: nothing was handed over to it. Nodes of domain d0 are volumes, the others S3 endpoints. */
-export function adminContext(gateway: InMemoryGateway): NodesContext & ScrubContext & CatalogContext {
+export function adminContext(
+  gateway: InMemoryGateway,
+): NodesContext & ScrubContext & CatalogContext & RepairContext & PromotionContext {
   const cluster = journalCluster(gateway);
   const { kv, clock, random } = gateway;
   const logger = silentLogger;
@@ -59,6 +66,11 @@ export function adminContext(gateway: InMemoryGateway): NodesContext & ScrubCont
     catalog: gateway.process.catalog,
     members: () => gateway.members,
     orphans: gateway.process.orphans,
+    promoter: promoterOf(gateway),
+    backlog: new Backlog({ kv, clock, cacheMs: 0 }),
+    repairer: gateway.process.repairer,
+    deadLetters: new DeadLetters(gateway.process),
+    runRepair: () => gateway.process.repairer.nodeCameBack(),
     scrubbing: new Scrubbing({
       ...scrubDeps(gateway, []),
       scrub: NO_LIMITS,
@@ -75,4 +87,20 @@ export function adminContext(gateway: InMemoryGateway): NodesContext & ScrubCont
             locate: (key) => ({ container: "bucket", key: `blobs/${key}` }),
           },
   };
+}
+
+export const PROMOTION_LIMITS = { hysteresisMs: 60_000, coolDownMs: 300_000, autoDemote: false };
+
+/** Promotes in the catalog; the gateway goes by it when it is started again. */
+export function promoterOf(gateway: InMemoryGateway, deps: Partial<PromoterDeps> = {}): Promoter {
+  return new Promoter({
+    catalog: gateway.process.catalog,
+    members: () => gateway.members,
+    clock: gateway.clock,
+    logger: silentLogger,
+    limits: PROMOTION_LIMITS,
+    domainsWithWork: async () => new Set(),
+    refresh: async () => {},
+    ...deps,
+  });
 }

@@ -193,6 +193,16 @@ export const storageSettings = z.strictObject({
       intervalSeconds: integer(1, 3600)
         .prefault(30)
         .register(settingNotes, { meaning: "between two looks for domains that want a standby node" }),
+      hysteresisSeconds: integer(1, 86_400).prefault(60).register(settingNotes, {
+        meaning:
+          "a domain has to be short of healthy nodes for this long, without a break, before a standby node is promoted",
+      }),
+      coolDownSeconds: integer(0, 86_400)
+        .prefault(300)
+        .register(settingNotes, { meaning: "least time between two changes for the same domain" }),
+      autoDemote: flag().prefault(false).register(settingNotes, {
+        meaning: "demote a node by itself when its domain has recovered and its data are back",
+      }),
     })
     .prefault({}),
   metrics: z

@@ -30,6 +30,8 @@ export interface AbsentNodesDeps {
   readonly catalog: Catalog;
   readonly members: () => Members;
   readonly ledger: SlotLedger;
+  /** Whether a node's copies are to be made anew; by default those of nodes that are gone or were replaced. */
+  readonly isLost?: (nodeUuid: Id) => boolean;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -48,7 +50,7 @@ export class AbsentNodes {
     const { catalog, members, clock, logger } = this.#deps;
     let marked = 0;
     for (const { uuid, name } of members().topology.nodes) {
-      if (!isAbsent(members(), uuid)) {
+      if (!this.#isLost(uuid)) {
         this.#done.delete(uuid);
         continue;
       }
@@ -57,14 +59,18 @@ export class AbsentNodes {
       const startedAtMs = clock.monotonicMs();
       let ofNode = 0;
       await forEachConcurrently(walk(catalog.kv, copiesRange(uuid)), CONCURRENCY, signal, async (entry) => {
-        if (isAbsent(members(), uuid) && (await this.#mark(uuid, entry))) ofNode += 1;
+        if (this.#isLost(uuid) && (await this.#mark(uuid, entry))) ofNode += 1;
       });
       if (ofNode > 0)
         logger.warn({ node: name, copies: ofNode }, "the copies of a node that is gone are to be made anew");
       marked += ofNode;
-      if (!signal.aborted && isAbsent(members(), uuid)) this.#done.set(uuid, startedAtMs);
+      if (!signal.aborted && this.#isLost(uuid)) this.#done.set(uuid, startedAtMs);
     }
     return marked;
+  }
+
+  #isLost(nodeUuid: Id): boolean {
+    return this.#deps.isLost?.(nodeUuid) ?? isAbsent(this.#deps.members(), nodeUuid);
   }
 
   async #mark(nodeUuid: Id, entry: KvEntry): Promise<boolean> {

@@ -103,6 +103,7 @@ export class SlotRepair {
     // Without a node to read from there is nothing to try: no attempt, and no dead letter however long it lasts.
     if (target === undefined || !this.#hasSource(located.blob)) return "waits";
     attempt.node = target.spec.name;
+    const { writeGeneration } = target.spec;
     const location = await this.#copyTo(target, located.blob, attempt.signal);
     const outcome = await ledger.change(located.blob.blobId, located.home, ({ blob }) => {
       const slot = blob.slots[number];
@@ -115,7 +116,10 @@ export class SlotRepair {
       if (members.get(location.nodeUuid)?.spec.domain !== slot.domain) return undefined;
       if (!compatible(members.placement.index, nodesOfOthers(blob, number), location.nodeUuid)) return undefined;
       const repaired: Slot = { state: "ok", domain: slot.domain, location, verifiedAtMs: clock.nowMs() };
-      return { slots: withSlot(blob.slots, number, repaired) };
+      return {
+        slots: withSlot(blob.slots, number, repaired),
+        placedOn: { nodeUuid: location.nodeUuid, writeGeneration },
+      };
     });
     if (outcome !== "changed") discard(located.blob.blobId, [location]);
     return outcome === "changed" ? "changed" : "unchanged";

@@ -29,6 +29,7 @@ const NODE: Workers["workers"][number] = {
   name: "node-a",
   domain: "a",
   home_domain: "a",
+  promoted: false,
   kind: "s3",
   endpoint: "http://10.0.0.1:9000",
   state: "online",
