@@ -156,6 +156,7 @@ test("G4 what has fewer copies comes first also when it comes while other work i
   const urgent = (await blobOf(gateway, "urgent")).blob.blobId;
   const order: string[] = [];
   const { repairer } = gateway.process;
+  const arrived = Promise.withResolvers<void>();
   for (const { control } of gateway.nodes.values()) {
     control.hooks.put = async (request, pass) => {
       order.push(request.header.blobId);
@@ -163,11 +164,14 @@ test("G4 what has fewer copies comes first also when it comes while other work i
         await changeSlot(gateway, "urgent", 1, ({ domain }) => ({ state: "missing", domain }));
         await changeSlot(gateway, "urgent", 2, ({ domain }) => ({ state: "missing", domain }));
         repairer.workArrived();
+        arrived.resolve();
       }
+      if (order.length >= 5) await arrived.promise;
       return await pass(request);
     };
   }
-  await gateway.repair();
+  await repairer.run(NEVER);
+  await gateway.settle();
   const places = order.flatMap((blobId, at) => (blobId === urgent ? [at] : []));
   assert.equal(places.length, 2);
   // Four are worked on at a time: those that had been begun come before.
