@@ -1,7 +1,9 @@
 /** Promotions in the catalog, and what they do to copies (P2, P6 to P9 of docs/operations/standby-promotion.md). */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { appliedFileKey } from "../../../../src/catalog/keys.ts";
 import { TopologyChangeError } from "../../../../src/cluster/change-topology.ts";
+import type { ConfiguredNode, ConfiguredTopology } from "../../../../src/cluster/configured-topology.ts";
 import { promoteNode, StaleEpochError } from "../../../../src/cluster/promotion/change-promotion.ts";
 import {
   PROMOTION_EVENTS,
@@ -9,9 +11,11 @@ import {
   PROMOTION_TABLE,
   promotionStateOf,
 } from "../../../../src/cluster/promotion/promotion-state.ts";
-import { loadTopology } from "../../../../src/cluster/topology-store.ts";
+import { decodeFile } from "../../../../src/cluster/topology-records.ts";
+import { applyConfiguration, loadTopology } from "../../../../src/cluster/topology-store.ts";
 import { silentLogger } from "../../../../src/observability/logger.ts";
 import { DemotedNodes } from "../../../../src/replication/repair/demoted-nodes.ts";
+import { idSource } from "../../../../src/shared/ids.ts";
 import { promoterOf } from "../../../support/admin-context.ts";
 import { patternBytes } from "../../../support/blobs.ts";
 import { assertFullyRedundant, assertSound } from "../../../support/catalog-audit.ts";
@@ -232,4 +236,24 @@ test("the promoter looks, promotes under the epoch that it looked at, and tells 
   gateway.clock.advance(600_000);
   await promoter.run(NEVER);
   assert.equal(await stateOf(gateway, "standby-1"), "standby standby standby");
+});
+
+test("P7 a changed configuration file leaves a promotion and a demotion as they are, unless it gives the node another home", async () => {
+  const { gateway } = await openWithStandby();
+  const { catalog } = gateway.process;
+  const ids = idSource(gateway.clock, gateway.random);
+  const fileWith = async (change: Partial<ConfiguredNode>): Promise<ConfiguredTopology> => {
+    const file = decodeFile((await catalog.kv.get(appliedFileKey()))?.value ?? assert.fail("no file was applied"));
+    const nodes = file.nodes.map((node) => (node.name === "standby-0" ? { ...node, ...change } : node));
+    return { ...file, nodes };
+  };
+  await promote(gateway, "standby-0", "d1");
+  await applyConfiguration(gateway.process.catalog, await fileWith({ weight: 50 }), ids);
+  assert.equal(await stateOf(gateway, "standby-0"), "promoted d1 standby");
+  await promoterOf(gateway).demote("standby-0");
+  await applyConfiguration(gateway.process.catalog, await fileWith({ weight: 60 }), ids);
+  assert.equal(await stateOf(gateway, "standby-0"), "demoting standby standby");
+  await promoteNode(gateway.process.catalog, { node: "standby-0", domain: "d1" });
+  await applyConfiguration(gateway.process.catalog, await fileWith({ domain: "d0" }), ids);
+  assert.equal(await stateOf(gateway, "standby-0"), "standby d0 d0", "it is a node of d0 as any other");
 });
