@@ -5,7 +5,7 @@
 import type { Catalog } from "../catalog/catalog.ts";
 import type { Members } from "../cluster/members.ts";
 import { type DomainEvent, Promoter } from "../cluster/promotion/promoter.ts";
-import type { Config } from "../config/config.ts";
+import type { StorageConfig } from "../config/config.ts";
 import type { Loggers } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import { AbsentNodes } from "../replication/repair/absent-nodes.ts";
@@ -31,7 +31,9 @@ const UNREACHABLE_CHECKS = 5;
 const BACKLOG_CACHE_MS = 5_000;
 
 export interface RedundancyDeps {
-  readonly config: Pick<Config, "storage">;
+  readonly config: {
+    readonly storage: Pick<StorageConfig, "repair" | "consistencyRepair" | "promotion" | "health">;
+  };
   readonly catalog: Catalog;
   readonly members: () => Members;
   readonly ledger: SlotLedger;
@@ -96,6 +98,9 @@ export function keepRedundancy(
   const stack = new AsyncDisposableStack();
   const worker = (name: string, intervalMs: number, run: (signal: AbortSignal) => Promise<void>): Worker =>
     stack.use(new Worker({ name, intervalMs, clock, logger, run }));
+  /** Work that one gateway does for all. */
+  const leased = (name: string, intervalMs: number, run: (signal: AbortSignal) => Promise<void>): Worker =>
+    worker(name, intervalMs, (signal) => withLease(acquireLease, name, { signal, run }));
   const runRepair = (): void => {
     repairer.nodeCameBack();
     repairer.workArrived();
@@ -111,11 +116,15 @@ export function keepRedundancy(
     logger,
   });
   const absent = worker("absent-nodes", ABSENT_INTERVAL_MS, async (signal) => {
+    // By each gateway, so that the next one to do the work knows as much.
     lost.observe();
-    if ((await absentNodes.run(signal)) > 0) wakeRepair();
+    const mark = async (held: AbortSignal): Promise<void> => {
+      if ((await absentNodes.run(held)) > 0) wakeRepair();
+    };
+    await withLease(acquireLease, "absent-nodes", { signal, run: mark });
   });
   const demotedNodes = new DemotedNodes({ catalog, ledger, logger });
-  const demoted = worker("demoted-nodes", DEMOTED_INTERVAL_MS, async (signal) => {
+  const demoted = leased("demoted-nodes", DEMOTED_INTERVAL_MS, async (signal) => {
     if ((await demotedNodes.run(signal)) > 0) wakeRepair();
   });
   const backlog = new Backlog({ kv: catalog.kv, clock, cacheMs: BACKLOG_CACHE_MS });
@@ -138,9 +147,7 @@ export function keepRedundancy(
     onDemoted: () => demoted.wake(),
     ...(deps.recordEvent === undefined ? {} : { recordEvent: deps.recordEvent }),
   });
-  const promote = worker("promotion", promotion.intervalMs, (signal) =>
-    withLease(acquireLease, "promotion", { signal, run: (held) => promoter.run(held) }),
-  );
+  const promote = leased("promotion", promotion.intervalMs, (signal) => promoter.run(signal));
   stack.defer(
     members().onOnline((uuid) => {
       // Its copies are on record as good and it may have lost some; those that were made anew are checked by repair.
