@@ -34,6 +34,7 @@ function configOver(servers: readonly MinioServer[], homes: readonly string[], p
       promotion: { "interval-seconds": 1, "hysteresis-seconds": 3, "cool-down-seconds": 1, ...promotion },
       "active-domains": [domainName(0), domainName(1)],
       "standby-domain": STANDBY,
+      domains: [{ name: domainName(0), minNodes: homes.filter((home) => home === domainName(0)).length }],
       nodes: servers.map((server, index) => ({
         name: nodeName(index),
         endpoint: server.endpoint,
@@ -104,6 +105,51 @@ describe("two domains of one MinIO server each, and one on standby", () => {
       );
       await bulkhead<Promotions>(gateway, "domains", "demote", nodeName(2));
       await runLoad({ ...load, seed: seed + 3 });
+      await eventually("the standby node is empty and stands by again", PATIENCE, async () => {
+        await assertState(gateway, nodeName(2), "standby", STANDBY);
+        assert.equal((await blobsOn(standby, 2)).size, 0);
+        await assertNodesHoldExactly(contents);
+      });
+      await verifyAll(target);
+    } catch (error) {
+      throw new Error(`seed ${seed}; the gateway's last words:\n${gateway.output.slice(-4000)}`, { cause: error });
+    }
+  });
+});
+
+describe("a domain of two MinIO servers, one of one, and one on standby", () => {
+  test("a node that is killed is stood in for, and the standby node goes back by itself when it has returned", async (t) => {
+    const servers = await startServers(4);
+    if ("skip" in servers) {
+      t.skip(servers.skip);
+      return;
+    }
+    const [victim, , standby] = servers;
+    assert.ok(victim !== undefined && standby !== undefined);
+    await using stack = new AsyncDisposableStack();
+    stack.defer(() => closeAll(servers));
+    const homes = [domainName(0), domainName(1), STANDBY, domainName(0)];
+    const gateway = stack.use(await startGateway({ config: configOver(servers, homes, { "auto-demote": true }) }));
+    const seed = runSeed();
+    t.diagnostic(`BULKHEAD_TEST_SEED=${seed}`);
+    using client = strictClientOf(gateway);
+    const target = { client, bucket: "promoted", ledger: new Ledger() };
+    const contents = { gateway, minio: servers, ...target, copies: 2 };
+    const load = { ...target, seed, writers: 4, keysPerWriter: 12, mix: MIX, operations: 150 };
+    try {
+      await client.send(new CreateBucketCommand({ Bucket: target.bucket }));
+      await runLoad(load);
+      await victim.kill();
+      await runLoad({ ...load, seed: seed + 1 });
+      await eventually("the standby node is promoted", PATIENCE, () =>
+        assertState(gateway, nodeName(2), "promoted", domainName(0)),
+      );
+      await runLoad({ ...load, seed: seed + 2 });
+      await eventually("every object has both copies on nodes that are there", PATIENCE, () =>
+        assertComplete(contents),
+      );
+      await verifyAll(target);
+      await victim.restart();
       await eventually("the standby node is empty and stands by again", PATIENCE, async () => {
         await assertState(gateway, nodeName(2), "standby", STANDBY);
         assert.equal((await blobsOn(standby, 2)).size, 0);

@@ -169,11 +169,15 @@ export const storageSettings = z.strictObject({
     .strictObject({
       repair: z
         .strictObject({
-          enabled: flag().prefault(true).register(settingNotes, { meaning: "compare nodes with the catalog, daily" }),
+          enabled: flag().prefault(true).register(settingNotes, {
+            meaning: "compare nodes with the catalog, daily, and repair by the schedule besides when there is work",
+          }),
           cron: schedule()
             .prefault("0 */15 * * * ?")
-            .register(settingNotes, { meaning: "when; six fields, seconds first" }),
-          batchSize: integer(1, 10_000).prefault(100).register(settingNotes, { meaning: "copies a batch" }),
+            .register(settingNotes, { meaning: "schedule of repair; six fields, seconds first" }),
+          batchSize: integer(1, 10_000)
+            .prefault(100)
+            .register(settingNotes, { meaning: "entries of the record of missing copies read at a time" }),
           lockTimeoutSeconds: integer(10, 86_400)
             .prefault(600)
             .register(settingNotes, { meaning: "lifetime of its lock, renewed while work goes on" }),
