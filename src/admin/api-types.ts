@@ -101,6 +101,7 @@ export const workerSchema = z
     name: z.string(),
     domain: z.string().meta({ description: "the fault domain that it serves" }),
     home_domain: z.string().meta({ description: "the fault domain that it lives in" }),
+    promoted: z.boolean().meta({ description: "it is a standby node that serves another domain now" }),
     kind: z.enum(["volume", "s3"]),
     endpoint: z.string().meta({ description: "URL of an S3 endpoint, or the folder of a volume" }),
     ...workerHealthFields,
@@ -178,6 +179,7 @@ export const replicationSchema = z
     orphans_checked_at: time().nullable().meta({ description: "when the last search for orphans ended" }),
     dead_letters: count().meta({ description: "copies whose repair was given up" }),
     oldest_missing_since: time().nullable(),
+    more: z.boolean().meta({ description: "more waits for repair than was counted" }),
   })
   .meta({ id: "Replication" });
 export type Replication = z.infer<typeof replicationSchema>;

@@ -2,15 +2,15 @@
  * What the admin API tells of the cluster, made from what the gateway knows at the moment.
  */
 
-import { decodeRepairEntry, locateBlob } from "../catalog/blobs.ts";
 import { type Catalog, walk } from "../catalog/catalog.ts";
 import type { Journal } from "../catalog/journal/journal.ts";
-import { copiesRange, dyingRange, partsOfRepairKey, repairRange } from "../catalog/keys.ts";
+import { copiesRange, dyingRange } from "../catalog/keys.ts";
 import type { Kv, KvRange } from "../catalog/kv.ts";
 import { isHealthy, type Member, type Members } from "../cluster/members.ts";
 import type { CopyKey } from "../nodes/storage-node.ts";
 import type { VolumeUsage } from "../nodes/volume/compactor.ts";
 import type { OrphanCollector } from "../replication/reclaim/orphan-collector.ts";
+import { type Backlog, totalOf } from "../replication/repair/backlog.ts";
 import type { Id } from "../shared/ids.ts";
 import type { ClusterStatus, Domains, Replication, Worker, Workers } from "./api-types.ts";
 import { summaryOf } from "./catalog-views.ts";
@@ -35,6 +35,7 @@ export interface AdminContext extends FiguresContext {
   readonly placeOf: (nodeName: string) => NodePlace;
   /** What a volume's disk is used for; undefined for other nodes, and before it is open. */
   readonly usageOf: (nodeUuid: Id) => VolumeUsage | undefined;
+  readonly backlog: Pick<Backlog, "read">;
   readonly orphans: Pick<OrphanCollector, "counts" | "checkedAtMs">;
 }
 
@@ -49,7 +50,7 @@ export async function clusterStatus(context: AdminContext): Promise<ClusterStatu
   const used = sum(known.map((capacity) => capacity.usedBytes));
   const online = all.filter(isHealthy).length;
   const count = all.length + (await unconfiguredHolders(context)).length;
-  const pending = await countEntries(context.catalog.kv, repairRange());
+  const pending = totalOf(await context.backlog.read());
   const journal = summaryOf(context.journal.summary());
   return {
     cluster_healthy: online === count && pending === 0 && journal.failure === null,
@@ -97,6 +98,7 @@ async function worker(context: AdminContext, member: Member): Promise<Worker> {
     name: spec.name,
     domain: spec.domain,
     home_domain: spec.homeDomain,
+    promoted: spec.domain !== spec.homeDomain,
     kind,
     endpoint,
     ...healthFields(member),
@@ -167,29 +169,22 @@ export async function domains(context: AdminContext): Promise<Domains> {
 }
 
 export async function replication(context: AdminContext): Promise<Replication> {
-  const { kv } = context.catalog;
-  const counts = { missing: 0, handoff: 0, unverified: 0, corrupt: 0 };
-  let oldestMs: number | undefined;
-  let counted = 0;
-  for await (const entry of walk(kv, repairRange())) {
-    if (++counted > COUNT_MAX) break;
-    const { home, sinceMs } = decodeRepairEntry(entry.value);
-    const { blobId, slot } = partsOfRepairKey(entry.key);
-    const state = (await locateBlob(kv, blobId, home))?.blob.slots[slot]?.state;
-    if (state === undefined || state === "ok" || state === "surplus") continue;
-    counts[state]++;
-    if (state === "missing") oldestMs = Math.min(oldestMs ?? sinceMs, sinceMs);
-  }
+  const { missing, handoff, unverified, corrupt, ...backlog } = await context.backlog.read();
+  const { deadLetters, oldestMissingSinceMs, more } = backlog;
   const { found, removed } = context.orphans.counts;
   const { checkedAtMs } = context.orphans;
   return {
-    ...counts,
-    dying_blobs: await countEntries(kv, dyingRange()),
+    missing,
+    handoff,
+    unverified,
+    corrupt,
+    dying_blobs: await countEntries(context.catalog.kv, dyingRange()),
     orphans: found - removed,
     orphans_removed: removed,
     orphans_checked_at: checkedAtMs === undefined ? null : new Date(checkedAtMs).toISOString(),
-    dead_letters: 0,
-    oldest_missing_since: oldestMs === undefined ? null : new Date(oldestMs).toISOString(),
+    dead_letters: deadLetters,
+    oldest_missing_since: oldestMissingSinceMs === undefined ? null : new Date(oldestMissingSinceMs).toISOString(),
+    more,
   };
 }
 

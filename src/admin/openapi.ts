@@ -1,11 +1,9 @@
-import type * as z from "zod";
 import { createDocument } from "zod-openapi";
 import {
   API_PATHS,
   clusterStatusSchema,
   domainsSchema,
   objectLocationSchema,
-  problemSchema,
   readinessSchema,
   replicationSchema,
   scrubRequestSchema,
@@ -15,7 +13,10 @@ import {
 import { changesSchema, journalSchema, rebuildSchema, snapshotSchema, verificationSchema } from "./catalog-types.ts";
 import { directPaths } from "./direct-openapi.ts";
 import { eventsSchema } from "./health-types.ts";
+import { begun, guarded, json, open, problem, refusals } from "./openapi-parts.ts";
+import { promotionOperations } from "./promotion-openapi.ts";
 import { durabilitySchema, PROVE_PARAMETERS, provePageSchema } from "./prove/prove-types.ts";
+import { repairOperations } from "./repair-openapi.ts";
 import { addDomainOperation, topologyPaths } from "./topology-openapi.ts";
 
 /** The admin port's OpenAPI 3.1 description. */
@@ -104,6 +105,8 @@ export function openApiDocument(version: string): ReturnType<typeof createDocume
         "How durable an object is by estimate, and when copies were verified",
         durabilitySchema,
       ),
+      ...repairOperations(),
+      ...promotionOperations(),
       [`${API_PATHS.objects}/{bucket}/{key}`]: {
         ...guarded("Where the copies of an object are", objectLocationSchema),
         parameters: [
@@ -115,36 +118,4 @@ export function openApiDocument(version: string): ReturnType<typeof createDocume
       ...directPaths,
     },
   });
-}
-
-type Responses = NonNullable<NonNullable<Parameters<typeof createDocument>[0]["paths"]>[string]["get"]>["responses"];
-
-function open(summary: string, responses: NonNullable<Responses>) {
-  return { get: { summary, responses } };
-}
-
-const problem = { description: "the problem", content: { "application/problem+json": { schema: problemSchema } } };
-const refusals = { 401: problem, 403: problem, 404: problem, 500: problem };
-
-/** A call that has something begin that is done later, one at a time. */
-function begun(summary: string, schema: z.ZodType) {
-  return {
-    summary,
-    security: [{ apiKey: [] }],
-    responses: { 202: json("it has begun", schema), 409: problem, ...refusals },
-  };
-}
-
-function guarded(summary: string, schema: z.ZodType, others: NonNullable<Responses> = {}) {
-  return {
-    get: {
-      summary,
-      security: [{ apiKey: [] }],
-      responses: { 200: json("the answer", schema), ...others, ...refusals },
-    },
-  };
-}
-
-function json(description: string, schema: z.ZodType) {
-  return { description, content: { "application/json": { schema } } };
 }

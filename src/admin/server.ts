@@ -26,8 +26,11 @@ import { type HealthContext, healthRoutes } from "./health-view.ts";
 import { locateObject } from "./locate-object.ts";
 import { openApiDocument } from "./openapi.ts";
 import { ApiError, sendProblem } from "./problem.ts";
+import { addPromotionRoutes, type PromotionContext } from "./promotion-routes.ts";
 import { type ProveContext, proveRoutes } from "./prove/prove-routes.ts";
 import { readiness } from "./readiness.ts";
+import { addRepairRoutes } from "./repair-routes.ts";
+import type { RepairContext } from "./repair-view.ts";
 import { requestScrub, type ScrubContext, scrubs } from "./scrub-view.ts";
 import { addTopologyRoutes } from "./topology-routes.ts";
 import type { TopologyContext } from "./topology-views.ts";
@@ -38,7 +41,9 @@ export interface AdminServerOptions
     CatalogContext,
     DirectContext,
     ProveContext,
-    HealthContext {
+    HealthContext,
+    RepairContext,
+    PromotionContext {
   readonly catalog: AdminContext["catalog"];
   readonly journal: CatalogContext["journal"];
   readonly apiKey: Secret;
@@ -124,6 +129,8 @@ export function createAdminServer(options: AdminServerOptions): Server {
   });
   addDirectRoutes(app, options);
   proveRoutes(app, options);
+  addRepairRoutes(app, options);
+  addPromotionRoutes(app, options);
   // By hand: a route would decode and split the key.
   app.use(API_PATHS.objects, async (request, response) => {
     if (request.method !== "GET") throw new ApiError(405, "Method Not Allowed", "only GET is supported here");

@@ -4,7 +4,7 @@
  * same commit as the record itself.
  */
 import { type Id, idBytes } from "../shared/ids.ts";
-import { blobKey, copyIndexKey, dyingKey, objectKey, repairKey } from "./keys.ts";
+import { blobKey, copyIndexKey, deadLetterKey, dyingKey, nodeKey, objectKey, repairKey } from "./keys.ts";
 import type { Kv, KvAtomic, KvEntry, KvKey } from "./kv.ts";
 import {
   type Blob,
@@ -13,21 +13,18 @@ import {
   isReadable,
   isSamePlace,
   type Location,
+  SLOT_STATES,
   type Slot,
+  type SlotState,
   wantsRepair,
 } from "./records/blob.ts";
 import { decodeRecord, encodeRecord } from "./records/codec.ts";
+import { type DeadLetter, decodeDeadLetter, encodeDeadLetter } from "./records/dead-letter.ts";
 import { encodeDying } from "./records/dying.ts";
+import { type BlobHome, homeFields, readHome } from "./records/home.ts";
 import { decodeVersion, encodeVersion, type Version } from "./records/version.ts";
 
-/**
- * Where a blob's record was when the entry that tells so was written: inside the current version of an object, or
- * nowhere else than in a record of its own. A blob only ever moves from the first to the second, so whoever looks
- * for it asks for its own record first and follows this after.
- */
-export type BlobHome =
-  | { readonly kind: "own" }
-  | { readonly kind: "inline"; readonly bucketId: Id; readonly key: string };
+export type { BlobHome };
 
 /** A blob's record as found, with what a commit needs to change it. */
 export interface LocatedBlob {
@@ -39,9 +36,10 @@ export interface LocatedBlob {
   readonly holder?: Version;
 }
 
-/** A blob's record with the entries of its slots that want repair, by slot number. */
+/** A blob's record with the entries of its slots that want repair, by slot number. A slot has one in either, or none. */
 export interface LocatedWork extends LocatedBlob {
   readonly repairs: ReadonlyMap<number, RepairEntry>;
+  readonly deadLetters: ReadonlyMap<number, DeadLetter>;
 }
 
 /** Kept for each copy under its node. */
@@ -59,6 +57,8 @@ export interface RepairEntry {
   /** Repair leaves it alone before: a straggler may still bring the copy, or an attempt failed a moment ago. */
   readonly notBeforeMs: number;
   readonly attempts: number;
+  /** Of the slot, so that a look at the entry is enough to pass it over or count it; absent from old entries. */
+  readonly work?: { readonly state: SlotState; readonly domain: string };
 }
 
 export interface RepairTiming {
@@ -86,7 +86,9 @@ export function setOwnBlob(atomic: KvAtomic, blob: Blob): void {
  */
 export function retireCopies(atomic: KvAtomic, blob: Blob, nowMs: number): void {
   blob.slots.forEach((slot, number) => {
-    if (wantsRepair(slot)) atomic.delete(repairKey(goodCopies(blob), blob.blobId, number));
+    if (!wantsRepair(slot)) return;
+    atomic.delete(repairKey(goodCopies(blob), blob.blobId, number));
+    atomic.delete(deadLetterKey(blob.blobId, number));
   });
   const copies = blob.slots.flatMap(({ location }) => (location === undefined ? [] : [location]));
   if (copies.length > 0) {
@@ -116,13 +118,19 @@ export function locatedOwn(entry: KvEntry): LocatedBlob {
 export async function withRepairs(kv: Kv, located: LocatedBlob): Promise<LocatedWork> {
   const { blob } = located;
   const wanting = blob.slots.flatMap((slot, number) => (wantsRepair(slot) ? [number] : []));
-  const entries = await kv.getMany(wanting.map((number) => repairKey(goodCopies(blob), blob.blobId, number)));
+  const keys = wanting.flatMap((number) => [
+    repairKey(goodCopies(blob), blob.blobId, number),
+    deadLetterKey(blob.blobId, number),
+  ]);
+  const entries = await kv.getMany(keys);
   const repairs = new Map<number, RepairEntry>();
-  entries.forEach((entry, at) => {
-    const number = wanting[at];
-    if (entry !== undefined && number !== undefined) repairs.set(number, decodeRepairEntry(entry.value));
+  const deadLetters = new Map<number, DeadLetter>();
+  wanting.forEach((number, at) => {
+    const [repair, dead] = [entries[2 * at], entries[2 * at + 1]];
+    if (repair !== undefined) repairs.set(number, decodeRepairEntry(repair.value));
+    if (dead !== undefined) deadLetters.set(number, decodeDeadLetter(dead.value));
   });
-  return { ...located, repairs };
+  return { ...located, repairs, deadLetters };
 }
 
 /** What a change of slots is to be. */
@@ -130,6 +138,12 @@ export interface SlotChange {
   readonly slots: readonly Slot[];
   /** Repair attempts that failed, by slot number. The other slots keep what is on record of them. */
   readonly postponed?: ReadonlyMap<number, Pick<RepairEntry, "notBeforeMs" | "attempts">>;
+  /** Slots whose repair is given up, by number: they become dead letters. */
+  readonly givenUp?: ReadonlyMap<number, Omit<DeadLetter, "home">>;
+  /** Slots whose dead letters are to be work again, as if nothing had been tried. */
+  readonly revived?: ReadonlySet<number>;
+  /** The node that a new copy was made on, as the topology had it when the copy was planned. */
+  readonly placedOn?: { readonly nodeUuid: Id; readonly writeGeneration: number };
 }
 
 /**
@@ -139,22 +153,23 @@ export interface SlotChange {
 export function changeSlots(
   atomic: KvAtomic,
   located: LocatedWork,
-  { slots, postponed }: SlotChange,
+  change: SlotChange,
   how: { readonly nowMs: number; readonly replacedId: Id },
 ): void {
+  const { slots } = change;
   const before = located.blob;
   const after: Blob = { ...before, slots };
   const { home } = located;
   atomic.check(located.entryKey, located.entryVersion);
   atomic.set(located.entryKey, encodeLocated(located, after));
+  const { placedOn } = change;
+  if (placedOn !== undefined) atomic.check(nodeKey(placedOn.nodeUuid), placedOn.writeGeneration);
 
   for (const number of located.repairs.keys()) atomic.delete(repairKey(goodCopies(before), before.blobId, number));
+  for (const number of located.deadLetters.keys()) atomic.delete(deadLetterKey(before.blobId, number));
   slots.forEach((slot, number) => {
     if (slot.location !== undefined) setCopy(atomic, slot.location, { blobId: before.blobId, slot: number, home });
-    if (!wantsRepair(slot)) return;
-    const asBefore = isSameWork(before.slots[number], slot) ? located.repairs.get(number) : undefined;
-    const entry = asBefore ?? newRepair({ nowMs: how.nowMs, notBeforeMs: how.nowMs });
-    setRepair(atomic, after, number, { ...entry, ...postponed?.get(number), home });
+    if (wantsRepair(slot)) setWork(atomic, { located, after, number, nowMs: how.nowMs }, change);
   });
 
   const replaced = before.slots.flatMap(({ location }) =>
@@ -164,6 +179,30 @@ export function changeSlots(
     const dying = encodeDying({ kind: "copies", blobId: before.blobId, copies: replaced });
     atomic.set(dyingKey(how.nowMs, how.replacedId), dying);
   }
+}
+
+/** The entry of a slot that wants repair: what is on record of it stays as long as the work is the same. */
+function setWork(
+  atomic: KvAtomic,
+  of: { readonly located: LocatedWork; readonly after: Blob; readonly number: number; readonly nowMs: number },
+  { postponed, givenUp, revived }: SlotChange,
+): void {
+  const { located, after, number, nowMs } = of;
+  const { home } = located;
+  const slot = after.slots[number];
+  const same = slot !== undefined && isSameWork(located.blob.slots[number], slot);
+  const dead =
+    givenUp?.get(number) ?? (same && revived?.has(number) !== true ? located.deadLetters.get(number) : undefined);
+  if (dead !== undefined) {
+    atomic.set(deadLetterKey(after.blobId, number), encodeDeadLetter({ ...dead, home }));
+    return;
+  }
+  const asBefore = same ? located.repairs.get(number) : undefined;
+  // A copy that is missing is missing since it was first, however often its repair is begun anew.
+  const revivedSince = same ? located.deadLetters.get(number)?.sinceMs : undefined;
+  const entry = asBefore ?? newRepair({ nowMs, notBeforeMs: nowMs });
+  const sinceMs = revivedSince ?? entry.sinceMs;
+  setRepair(atomic, after, number, { ...entry, sinceMs, ...postponed?.get(number), home });
 }
 
 function isSameWork(before: Slot | undefined, after: Slot): boolean {
@@ -189,20 +228,14 @@ function setCopy(atomic: KvAtomic, location: Location, entry: CopyEntry): void {
   atomic.set(copyIndexKey(location.nodeUuid, location.key), encodeCopyEntry(entry));
 }
 
-function setRepair(atomic: KvAtomic, blob: Blob, slot: number, entry: RepairEntry): void {
-  atomic.set(repairKey(goodCopies(blob), blob.blobId, slot), encodeRepairEntry(entry));
+function setRepair(atomic: KvAtomic, blob: Blob, number: number, entry: RepairEntry): void {
+  const slot = blob.slots[number];
+  const work = slot === undefined ? {} : { work: { state: slot.state, domain: slot.domain } };
+  atomic.set(repairKey(goodCopies(blob), blob.blobId, number), encodeRepairEntry({ ...entry, ...work }));
 }
 
 const COPY_FORMAT = 1;
 const REPAIR_FORMAT = 1;
-
-function homeFields(home: BlobHome): null | [Uint8Array, string] {
-  return home.kind === "own" ? null : [idBytes(home.bucketId), home.key];
-}
-
-function homeOf(fields: { bucketId: Id; key: string } | undefined): BlobHome {
-  return fields === undefined ? { kind: "own" } : { kind: "inline", ...fields };
-}
 
 export function encodeCopyEntry(entry: CopyEntry): Buffer {
   return encodeRecord(COPY_FORMAT, [idBytes(entry.blobId), entry.slot, homeFields(entry.home)]);
@@ -213,20 +246,30 @@ export function decodeCopyEntry(value: Uint8Array): CopyEntry {
   return {
     blobId: reader.id(),
     slot: reader.int(),
-    home: homeOf(reader.optional((home) => ({ bucketId: home.id(), key: home.string() }))),
+    home: readHome(reader),
   };
 }
 
-export function encodeRepairEntry(entry: RepairEntry): Buffer {
-  return encodeRecord(REPAIR_FORMAT, [homeFields(entry.home), entry.sinceMs, entry.notBeforeMs, entry.attempts]);
+export function encodeRepairEntry({ home, sinceMs, notBeforeMs, attempts, work }: RepairEntry): Buffer {
+  return encodeRecord(REPAIR_FORMAT, [
+    homeFields(home),
+    sinceMs,
+    notBeforeMs,
+    attempts,
+    ...(work === undefined ? [] : [SLOT_STATES.indexOf(work.state), work.domain]),
+  ]);
 }
 
 export function decodeRepairEntry(value: Uint8Array): RepairEntry {
   const reader = decodeRecord("repair", value, REPAIR_FORMAT);
-  return {
-    home: homeOf(reader.optional((home) => ({ bucketId: home.id(), key: home.string() }))),
+  const entry = {
+    home: readHome(reader),
     sinceMs: reader.int(),
     notBeforeMs: reader.int(),
     attempts: reader.int(),
   };
+  const code = reader.optionalInt();
+  const state = code === undefined ? undefined : SLOT_STATES[code];
+  const domain = reader.optionalString();
+  return state === undefined || domain === undefined ? entry : { ...entry, work: { state, domain } };
 }

@@ -95,6 +95,15 @@ export function partsOfRepairKey(packed: KvKey): { goodCopies: number; blobId: I
   return { goodCopies, blobId: idFromBytes(blobId), slot };
 }
 
+/** A slot whose repair was given up: it is no repair entry then. */
+export const deadLetterKey = (blobId: Id, slot: number): KvKey => pack(["dead-letter", idBytes(blobId), slot]);
+export const deadLettersRange = (): KvRange => prefixRange(["dead-letter"]);
+export function partsOfDeadLetterKey(packed: KvKey): { blobId: Id; slot: number } {
+  const [, , slot] = unpack(packed);
+  if (typeof slot !== "number") throw new TypeError("not a dead-letter key");
+  return { blobId: idFromBytes(bytesAt(packed, 1)), slot };
+}
+
 /** Sorted by the wall clock of the process that committed it: good for order, not for deciding (see dying-sweeper). */
 export const dyingKey = (diedAtMs: number, id: Id): KvKey => pack(["dying", diedAtMs, idBytes(id)]);
 export const dyingRange = (): KvRange => prefixRange(["dying"]);

@@ -7,7 +7,9 @@ import { locateObject, type Output, showDomains, showNodes } from "./commands.ts
 import { addDirectCommands } from "./direct-commands.ts";
 import { CliError, EXIT, type ExitCode } from "./errors.ts";
 import { type EventOptions, rejoinNode, showEvents } from "./event-command.ts";
+import { addPromotionCommands } from "./promotion-command.ts";
 import { type ProveOptions, prove, withProveOptions } from "./prove/prove-command.ts";
+import { addRepairCommands } from "./repair-command.ts";
 import { showScrub } from "./scrub-command.ts";
 import { type StatusOptions, showStatus, withStatusOptions } from "./status/status-command.ts";
 import type { Terminal } from "./status/terminal.ts";
@@ -144,6 +146,7 @@ function buildProgram(dependencies: CliDependencies, finish: (code: ExitCode) =>
     .option("--follow", "go on telling new ones")
     .option("--limit <number>", "how many of the newest, up to 1000")
     .option("--after <number>", "those after this one");
+  addPromotionCommands(domains, asking);
   asking(catalog.command("status").description("how the catalog's journal on the nodes is"), showCatalog);
   asking(
     catalog.command("accept").description("give up what a rebuild could not see: orphans are collected again"),
@@ -162,6 +165,7 @@ function buildProgram(dependencies: CliDependencies, finish: (code: ExitCode) =>
     (admin) => showScrub(admin, scrub.opts<{ readonly node?: string; readonly start?: boolean }>()),
   );
   scrub.option("--node <name>", "only this node").option("--start", "compare and read every copy, beginning now");
+  addRepairCommands(program, asking);
   const objects = program.command("objects").description("look at objects");
   asking(
     objects.command("locate <bucket> <key>").description("where the copies of an object are"),

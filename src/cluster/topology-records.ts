@@ -14,6 +14,8 @@ export interface NodeRecord extends Omit<TopologyNode, "writeGeneration"> {
   readonly configured: boolean;
   /** An operator took it out though copies are on record on it: its record goes when there are none any more. */
   readonly leaving?: boolean;
+  /** The domain that it was promoted to before, while copies of that domain are still on it. */
+  readonly demotedFrom?: string;
 }
 
 const NODE_FORMAT = 1;
@@ -33,7 +35,8 @@ export function encodeNode(node: NodeRecord): Buffer {
     node.admitted,
     node.configured,
     node.decommissionedAtMs ?? null,
-    ...(node.leaving === true ? [true] : []),
+    node.leaving ?? null,
+    node.demotedFrom ?? null,
   ]);
 }
 
@@ -55,12 +58,14 @@ export function decodeNode(value: Uint8Array): NodeRecord {
   const rest = { diskType: reader.oneOf(DISK_TYPES), admitted: reader.bool(), configured: reader.bool() };
   const decommissionedAtMs = reader.optionalInt();
   const leaving = reader.optionalBool() === true;
+  const demotedFrom = reader.optionalString();
   return {
     ...node,
     ...(rack === undefined ? {} : { rack }),
     ...rest,
     ...(decommissionedAtMs === undefined ? {} : { decommissionedAtMs }),
     ...(leaving ? { leaving } : {}),
+    ...(demotedFrom === undefined ? {} : { demotedFrom }),
   };
 }
 

@@ -36,7 +36,7 @@ export async function loadTopology(kv: Kv): Promise<StoredTopology | undefined> 
   const nodes: TopologyNode[] = [];
   for await (const nodeEntry of walk(kv, nodesRange())) {
     const record = decodeNode(nodeEntry.value);
-    const { admitted: _admitted, configured, leaving: _leaving, ...spec } = record;
+    const { admitted: _admitted, configured, leaving: _leaving, demotedFrom: _demotedFrom, ...spec } = record;
     records.set(record.uuid, record);
     nodes.push({ ...spec, acceptsWrites: spec.acceptsWrites && configured, writeGeneration: nodeEntry.version });
   }
@@ -115,7 +115,7 @@ function configuredPart({ topology, records }: StoredTopology): ConfiguredTopolo
   const { epoch: _epoch, ...shape } = topology;
   const nodes = [...records.values()].flatMap((record): ConfiguredNode[] => {
     const { uuid: _uuid, homeDomain, admitted: _admitted, configured, ...rest } = record;
-    const { decommissionedAtMs: _away, leaving: _leaving, ...node } = rest;
+    const { decommissionedAtMs: _away, leaving: _leaving, demotedFrom: _demotedFrom, ...node } = rest;
     return configured ? [{ ...node, domain: homeDomain }] : [];
   });
   return { ...shape, nodes };
@@ -141,6 +141,7 @@ function changedNodes(stored: StoredTopology | undefined, configured: Configured
       admitted: before?.admitted ?? false,
       configured: true,
       ...(before?.decommissionedAtMs === undefined ? {} : { decommissionedAtMs: before.decommissionedAtMs }),
+      ...(before?.demotedFrom === undefined ? {} : { demotedFrom: before.demotedFrom }),
     };
     if (before === undefined || !encodeNode(before).equals(encodeNode(record))) changes.push(record);
   }

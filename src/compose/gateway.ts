@@ -84,6 +84,8 @@ export async function startGateway(options: {
     members: storage.members,
     orphans: storage.orphans,
     coordination: storage.coordination.summary,
+    repairer: storage.repairer,
+    ...storage.redundancy,
     scrubbing: storage.scrubbing,
     rejoinNode: storage.rejoinNode,
     events: storage.events,
@@ -126,8 +128,10 @@ export async function startGateway(options: {
       }),
   );
   metrics.watchBacklog(async () => {
-    const { missing, handoff, unverified, corrupt, dying_blobs, orphans } = await replication(adminContext);
-    return { missing, handoff, unverified, corrupt, dying: dying_blobs, orphan: orphans };
+    const { missing, handoff, unverified, corrupt, dying_blobs, orphans, dead_letters } =
+      await replication(adminContext);
+    const waiting = { missing, handoff, unverified, corrupt, "dead-letter": dead_letters };
+    return { ...waiting, dying: dying_blobs, orphan: orphans };
   });
 
   const { limits, s3, admin } = config.server;

@@ -9,7 +9,6 @@ import { JournaledKv } from "../catalog/journal/journaled-kv.ts";
 import type { KvStore } from "../catalog/kv.ts";
 import { openLmdbKv } from "../catalog/lmdb/lmdb-kv.ts";
 import { memoryKv } from "../catalog/memory/memory-kv.ts";
-import { forgetLeftNodes } from "../cluster/change-nodes.ts";
 import type { EventLog } from "../cluster/events/event.ts";
 import { topologyEvents } from "../cluster/events/topology-events.ts";
 import { rejoinNode } from "../cluster/health/decommissioner.ts";
@@ -35,8 +34,7 @@ import { DyingSweeper } from "../replication/reclaim/dying-sweeper.ts";
 import { OpenReads } from "../replication/reclaim/open-reads.ts";
 import { OrphanCollector } from "../replication/reclaim/orphan-collector.ts";
 import { carryOutPendingDeletes } from "../replication/reclaim/pending-deletes.ts";
-import { AbsentNodes } from "../replication/repair/absent-nodes.ts";
-import { type RepairDeps, Repairer } from "../replication/repair/repairer.ts";
+import { Repairer } from "../replication/repair/repairer.ts";
 import type { Scrubbing } from "../replication/scrub/scrubbing.ts";
 import { createSlotLedger } from "../replication/slot-ledger.ts";
 import { Worker } from "../replication/worker.ts";
@@ -51,6 +49,7 @@ import { type Durability, measureDurability } from "./durability.ts";
 import { careForHealth, openEventLog } from "./health.ts";
 import { catchUpWithNodes, journalCluster, journalSettings } from "./journal.ts";
 import { NodeHandles } from "./node-handles.ts";
+import { keepRedundancy, type Redundancy, type RedundancyDeps, repairOptions, watchLostNodes } from "./redundancy.ts";
 import { removeLeftScratch } from "./scratch-store.ts";
 import { createScrubbing } from "./scrubbing.ts";
 import { configuredTopology } from "./topology.ts";
@@ -64,7 +63,6 @@ const NODE_WAIT_MS = 10_000;
 const REPAIR_INTERVAL_MS = 10_000;
 const SWEEP_INTERVAL_MS = 10_000;
 const PENDING_DELETES_INTERVAL_MS = 10_000;
-const ABSENT_INTERVAL_MS = 10_000;
 const ORPHAN_INTERVAL_MS = 60_000;
 const JOURNAL_INTERVAL_MS = 10_000;
 /** Requests that a process sent before it died may still be on their way to a node. */
@@ -90,6 +88,7 @@ export interface Storage extends AsyncDisposable {
   readonly members: () => Members;
   readonly objects: ObjectService;
   readonly repairer: Repairer;
+  readonly redundancy: Redundancy;
   readonly orphans: OrphanCollector;
   readonly scrubbing: Scrubbing;
   readonly journal: Journal;
@@ -236,14 +235,23 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
   const discard = discarder.discard;
   const { annualFailureRate } = config.storage.durability;
   const durability = stack.use(measureDurability({ annualFailureRate, metrics, catalog, members, clock, logger }));
-  const onRestored: RepairDeps["onRestored"] = (cause, bytes, sinceMs) => {
-    metrics.copyRestored(cause, bytes);
-    durability.restoreTimes.restored(cause, sinceMs);
-  };
   const leaderLedger = createSlotLedger({ catalog: leadership.catalog, clock, ids });
   /** What background work commits by. */
   const leaders = { catalog: leadership.catalog, ledger: leaderLedger, members, clock, logger };
-  const repairer = new Repairer({ ...leaders, damageLedger: ledger, reader, discard, random, onRestored });
+  const redundancyDeps: RedundancyDeps = {
+    ...{ config, catalog, leaders, members, ledger, clock, loggers, metrics },
+    whileLeading: (run) => leadership.whileLeading(run),
+    acquireLease: (name) => coordination.acquire(name, config.storage.consistencyRepair.lockTimeoutMs),
+    refreshTopology: () => liveTopology.refresh(),
+    recordEvent: (event) => events.record(event),
+    onRestored(cause, bytes, sinceMs) {
+      metrics.copyRestored(cause, bytes);
+      durability.restoreTimes.restored(cause, sinceMs);
+    },
+  };
+  const lost = watchLostNodes(redundancyDeps);
+  const repairLimits = repairOptions(redundancyDeps, lost);
+  const repairer = new Repairer({ ...leaders, damageLedger: ledger, reader, discard, random, ...repairLimits });
   const openReads = new OpenReads(clock);
   const sweeper = new DyingSweeper({ ...leaders, openReads, graceMs: config.storage.delete.graceMs });
   const orphans = new OrphanCollector(leaders);
@@ -257,11 +265,6 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
   const pendingDeletes = leaderWorker("pending-deletes", PENDING_DELETES_INTERVAL_MS, (signal) =>
     carryOutPendingDeletes(leaders, signal),
   );
-  const absentNodes = new AbsentNodes(leaders);
-  const absent = leaderWorker("absent-nodes", ABSENT_INTERVAL_MS, async (signal) => {
-    if ((await absentNodes.run(signal)) > 0) repair.wake();
-    await forgetLeftNodes(catalog);
-  });
   const keepJournal = worker("journal", JOURNAL_INTERVAL_MS, async (signal) => {
     await journal.keep(signal);
     if (!signal.aborted) await journal.snapshot(signal);
@@ -295,6 +298,11 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
       whileLeading: (run) => leadership.whileLeading(run),
     }),
   );
+  const wakeRepair = (): void => {
+    repairer.workArrived();
+    repair.wake();
+  };
+  const redundancy = stack.use(keepRedundancy(redundancyDeps, { lost, repairer, wakeRepair, scrubbing }));
   members().onOnline(() => {
     repairer.nodeCameBack();
     repair.wake();
@@ -305,7 +313,6 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
   // The nodes were online before anybody listened.
   repairer.nodeCameBack();
   repair.start();
-  absent.start();
   sweep.start();
   pendingDeletes.start();
   collect.start(ORPHAN_DELAY_MS);
@@ -313,7 +320,8 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
   durability.start();
   leadership.onChange((leading) => {
     if (!leading) return;
-    for (const work of [repair, absent, sweep, pendingDeletes]) work.wake();
+    for (const work of [repair, sweep, pendingDeletes]) work.wake();
+    redundancy.wakeAbsent();
     collect.start(ORPHAN_DELAY_MS);
   });
   leadership.start();
@@ -336,7 +344,7 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
     reader,
     ledger,
     clock,
-    wakeRepair: () => repair.wake(),
+    wakeRepair,
     refreshNodes: () => liveTopology.refresh(),
     onDecided: (outcome) => metrics.writeDecided(outcome),
   });
@@ -357,6 +365,7 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
     members,
     objects,
     repairer,
+    redundancy,
     orphans,
     scrubbing,
     journal,
@@ -379,7 +388,7 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
       started: deps,
       reread: deps.reread,
       onRemoved() {
-        absent.wake();
+        redundancy.wakeAbsent();
         keepJournal.wake();
       },
     }),

@@ -148,7 +148,14 @@ export interface StorageConfig {
     readonly lockTimeoutMs: number;
   };
   readonly health: { readonly intervalMs: number };
-  readonly promotion: { readonly intervalMs: number };
+  readonly promotion: {
+    readonly intervalMs: number;
+    /** A domain has to be short of healthy nodes for this long before a standby node is promoted. */
+    readonly hysteresisMs: number;
+    /** Least time between two changes for the same domain. */
+    readonly coolDownMs: number;
+    readonly autoDemote: boolean;
+  };
   readonly metrics: { readonly cacheMs: number };
 }
 

@@ -154,7 +154,12 @@ function resolveStorage(storage: StorageSettings, dataDir: string): StorageConfi
       lockTimeoutMs: consistency.lockTimeoutSeconds * 1000,
     },
     health: { intervalMs: storage.health.intervalSeconds * 1000 },
-    promotion: { intervalMs: storage.promotion.intervalSeconds * 1000 },
+    promotion: {
+      intervalMs: storage.promotion.intervalSeconds * 1000,
+      hysteresisMs: storage.promotion.hysteresisSeconds * 1000,
+      coolDownMs: storage.promotion.coolDownSeconds * 1000,
+      autoDemote: storage.promotion.autoDemote,
+    },
     metrics: { cacheMs: storage.metrics.cacheSeconds * 1000 },
   };
 }

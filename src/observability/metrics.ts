@@ -10,6 +10,7 @@ import { type HealthMetrics, healthMetrics } from "./health-metrics.ts";
 import { type JournalMetrics, journalMetrics } from "./journal-metrics.ts";
 import { type NodeMetrics, nodeMetrics } from "./node-metrics.ts";
 import { type RedirectMetrics, redirectMetrics } from "./redirect-metrics.ts";
+import { type RepairMetrics, repairMetrics } from "./repair-metrics.ts";
 import { type ScrubMetrics, scrubMetrics } from "./scrub-metrics.ts";
 import {
   CounterSeries,
@@ -43,7 +44,8 @@ export interface Metrics
     RedirectMetrics,
     VerifiedAgeMetrics,
     CoordinatorMetrics,
-    HealthMetrics {
+    HealthMetrics,
+    RepairMetrics {
   requestStarted(): void;
   requestFinished(request: FinishedRequest): void;
   /** Counts an acknowledged or refused write by its class: `full`, `quorum`, `degraded`, `no`. */
@@ -87,6 +89,7 @@ export function createMetrics({ version, processMetrics }: MetricsOptions): Metr
     ...verifiedAgeMetrics(registry),
     ...coordinatorMetrics(registry),
     ...healthMetrics(registry),
+    ...repairMetrics(registry),
     async render() {
       return { contentType: registry.contentType, body: await registry.metrics() };
     },

@@ -59,6 +59,9 @@ export function createSlotLedger(deps: {
         changeSlots(atomic, work, change, { nowMs: clock.nowMs(), replacedId: ids.next() });
         const result = await catalog.commit(atomic);
         if (result.committed) return "changed";
+        // Not by a gateway that goes by an older topology: the node may serve another domain by now.
+        const node = change.placedOn && nodeKey(change.placedOn.nodeUuid);
+        if (node !== undefined && Buffer.compare(node, result.failed) === 0) return "unchanged";
       }
       throw new SlotContentionError();
     },

@@ -2,7 +2,9 @@
 import type { CatalogContext } from "../../src/admin/catalog-views.ts";
 import type { DirectContext } from "../../src/admin/direct-view.ts";
 import type { HealthContext } from "../../src/admin/health-view.ts";
+import type { PromotionContext } from "../../src/admin/promotion-routes.ts";
 import type { ProveContext } from "../../src/admin/prove/prove-routes.ts";
+import type { RepairContext } from "../../src/admin/repair-view.ts";
 import type { ScrubContext } from "../../src/admin/scrub-view.ts";
 import type { TopologyContext } from "../../src/admin/topology-views.ts";
 import { DurableChanges } from "../../src/catalog/journal/durable-changes.ts";
@@ -12,9 +14,12 @@ import { Verifier } from "../../src/catalog/journal/verify.ts";
 import { memoryKv } from "../../src/catalog/memory/memory-kv.ts";
 import { CatalogEventLog } from "../../src/cluster/events/catalog-event-log.ts";
 import { rejoinNode } from "../../src/cluster/health/decommissioner.ts";
+import { Promoter, type PromoterDeps } from "../../src/cluster/promotion/promoter.ts";
 import { silentLogger } from "../../src/observability/logger.ts";
 import { RestoreTimes } from "../../src/replication/durability/restore-times.ts";
 import { VerifiedAges } from "../../src/replication/durability/verified-ages.ts";
+import { Backlog } from "../../src/replication/repair/backlog.ts";
+import { DeadLetters } from "../../src/replication/repair/dead-letters.ts";
 import { Scrubbing } from "../../src/replication/scrub/scrubbing.ts";
 import { directContext } from "./direct.ts";
 import type { InMemoryGateway } from "./in-memory-gateway.ts";
@@ -54,7 +59,14 @@ function journalCluster(gateway: InMemoryGateway): JournalCluster {
 /** The journal is not started: nothing was handed over to it. Nodes of domain d0 are volumes, the others S3 endpoints. */
 export function adminContext(
   gateway: InMemoryGateway,
-): TopologyContext & ScrubContext & CatalogContext & HealthContext & DirectContext & ProveContext {
+): TopologyContext &
+  ScrubContext &
+  CatalogContext &
+  HealthContext &
+  DirectContext &
+  ProveContext &
+  RepairContext &
+  PromotionContext {
   const cluster = journalCluster(gateway);
   const { kv, clock, random } = gateway;
   const logger = silentLogger;
@@ -79,6 +91,11 @@ export function adminContext(
     durability,
     orphans: gateway.process.orphans,
     coordination: () => ({ kind: "embedded", available: true, leader: true }),
+    promoter: promoterOf(gateway),
+    backlog: new Backlog({ kv, clock, cacheMs: 0 }),
+    repairer: gateway.process.repairer,
+    deadLetters: new DeadLetters(gateway.process),
+    runRepair: () => gateway.process.repairer.nodeCameBack(),
     scrubbing: new Scrubbing({
       ...scrubDeps(gateway, []),
       scrub: NO_LIMITS,
@@ -98,4 +115,20 @@ export function adminContext(
             locate: (key) => ({ container: "bucket", key: `blobs/${key}` }),
           },
   };
+}
+
+export const PROMOTION_LIMITS = { hysteresisMs: 60_000, coolDownMs: 300_000, autoDemote: false };
+
+/** Promotes in the catalog; the gateway goes by it when it is started again. */
+export function promoterOf(gateway: InMemoryGateway, deps: Partial<PromoterDeps> = {}): Promoter {
+  return new Promoter({
+    catalog: gateway.process.catalog,
+    members: () => gateway.members,
+    clock: gateway.clock,
+    logger: silentLogger,
+    limits: PROMOTION_LIMITS,
+    domainsWithWork: async () => new Set(),
+    refresh: async () => {},
+    ...deps,
+  });
 }

@@ -175,7 +175,15 @@ function checkCopies(contents: CatalogContents, check: Check): void {
     }
   }
   for (const place of contents.copies.keys()) check(places.has(place), `the copy entry ${place} belongs to nothing`);
-  for (const each of wantedRepairs) check(contents.repairs.has(each), `the repair entry ${each} is missing`);
+  for (const each of wantedRepairs) {
+    const dead = contents.deadLetters.has(each.slice(each.indexOf(" ") + 1));
+    check(
+      contents.repairs.has(each) !== dead,
+      `${each} has ${dead ? "a repair entry beside a dead letter" : "no entry"}`,
+    );
+  }
+  const wanted = new Set([...wantedRepairs].map((each) => each.slice(each.indexOf(" ") + 1)));
+  for (const each of contents.deadLetters.keys()) check(wanted.has(each), `the dead letter ${each} is of nothing`);
   for (const each of contents.repairs.keys()) check(wantedRepairs.has(each), `the repair entry ${each} is of nothing`);
 }
 

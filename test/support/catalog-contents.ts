@@ -5,6 +5,7 @@ import { walk } from "../../src/catalog/catalog.ts";
 import { type Kv, readCounters } from "../../src/catalog/kv.ts";
 import { type Blob, decodeBlob } from "../../src/catalog/records/blob.ts";
 import { decodeBucket } from "../../src/catalog/records/bucket.ts";
+import { type DeadLetter, decodeDeadLetter } from "../../src/catalog/records/dead-letter.ts";
 import { type Dying, decodeDying } from "../../src/catalog/records/dying.ts";
 import { decodeManifestPage, decodePart, type Part } from "../../src/catalog/records/manifest.ts";
 import { decodePin } from "../../src/catalog/records/pin.ts";
@@ -34,6 +35,8 @@ export interface CatalogContents {
   readonly copies: ReadonlyMap<string, CopyEntry>;
   /** `goodCopies blobId slot`. */
   readonly repairs: ReadonlyMap<string, RepairEntry>;
+  /** By `blobId slot`. */
+  readonly deadLetters: ReadonlyMap<string, DeadLetter>;
   readonly dying: readonly Dying[];
   /** `nodeUuid/key`. */
   readonly pendingDeletes: ReadonlySet<string>;
@@ -55,6 +58,7 @@ export async function readCatalog(kv: Kv): Promise<CatalogContents> {
   const references = new Set<string>();
   const copies = new Map<string, CopyEntry>();
   const repairs = new Map<string, RepairEntry>();
+  const deadLetters = new Map<string, DeadLetter>();
   const dying: Dying[] = [];
   const pendingDeletes = new Set<string>();
   const usage = new Map<Id, [number, number]>();
@@ -95,6 +99,9 @@ export async function readCatalog(kv: Kv): Promise<CatalogContents> {
       case "repair":
         repairs.set(`${String(a)} ${id(b)} ${String(c)}`, decodeRepairEntry(value));
         break;
+      case "dead-letter":
+        deadLetters.set(`${id(a)} ${String(b)}`, decodeDeadLetter(value));
+        break;
       case "dying":
         dying.push(decodeDying(value));
         break;
@@ -126,6 +133,7 @@ export async function readCatalog(kv: Kv): Promise<CatalogContents> {
     references,
     copies,
     repairs,
+    deadLetters,
     dying,
     pendingDeletes,
     usage,

@@ -1,16 +1,20 @@
 /** `storage.*` */
 import * as z from "zod";
+import { cronProblem } from "../../shared/cron.ts";
 import { durabilitySettings } from "./durability-settings.ts";
 import { accessKey, DOMAINS_MAX, label, NODES_MAX, secretKey } from "./forms.ts";
-import { duration, flag, integer, type Leaf, originUrl, size, text, word, wordOrInteger } from "./leaves.ts";
+import { duration, flag, integer, type Leaf, leaf, originUrl, size, word, wordOrInteger } from "./leaves.ts";
 import { domainSettings, nodeSettings } from "./node-settings.ts";
 import { settingNotes } from "./setting-notes.ts";
 
-/** Six fields, seconds first. Their ranges are for whoever runs the schedule to judge. */
+const SIX_FIELDS = /^([0-9A-Za-z*/,?#-]+ +){5}[0-9A-Za-z*/,?#-]+$/;
+
+/** Six fields, seconds first. */
 const schedule = (): Leaf<string> =>
-  text(
-    "a schedule of six fields, seconds first, such as 0 */15 * * * ?",
-    /^([0-9A-Za-z*/,?#-]+ +){5}[0-9A-Za-z*/,?#-]+$/,
+  leaf("a schedule of six fields, seconds first, such as 0 */15 * * * ?", (written) =>
+    typeof written === "string" && SIX_FIELDS.test(written) && cronProblem(written) === undefined
+      ? { value: written }
+      : { refused: true },
   );
 
 export const storageSettings = z.strictObject({
@@ -168,11 +172,15 @@ export const storageSettings = z.strictObject({
     .strictObject({
       repair: z
         .strictObject({
-          enabled: flag().prefault(true).register(settingNotes, { meaning: "compare nodes with the catalog, daily" }),
+          enabled: flag().prefault(true).register(settingNotes, {
+            meaning: "compare nodes with the catalog, daily, and repair by the schedule besides when there is work",
+          }),
           cron: schedule()
             .prefault("0 */15 * * * ?")
-            .register(settingNotes, { meaning: "when; six fields, seconds first" }),
-          batchSize: integer(1, 10_000).prefault(100).register(settingNotes, { meaning: "copies a batch" }),
+            .register(settingNotes, { meaning: "schedule of repair; six fields, seconds first" }),
+          batchSize: integer(1, 10_000)
+            .prefault(100)
+            .register(settingNotes, { meaning: "entries of the record of missing copies read at a time" }),
           lockTimeoutSeconds: integer(10, 86_400)
             .prefault(600)
             .register(settingNotes, { meaning: "lifetime of its lock, renewed while work goes on" }),
@@ -192,6 +200,16 @@ export const storageSettings = z.strictObject({
       intervalSeconds: integer(1, 3600)
         .prefault(30)
         .register(settingNotes, { meaning: "between two looks for domains that want a standby node" }),
+      hysteresisSeconds: integer(1, 86_400).prefault(60).register(settingNotes, {
+        meaning:
+          "a domain has to be short of healthy nodes for this long, without a break, before a standby node is promoted",
+      }),
+      coolDownSeconds: integer(0, 86_400)
+        .prefault(300)
+        .register(settingNotes, { meaning: "least time between two changes for the same domain" }),
+      autoDemote: flag().prefault(false).register(settingNotes, {
+        meaning: "demote a node by itself when its domain has recovered and its data are back",
+      }),
     })
     .prefault({}),
   metrics: z

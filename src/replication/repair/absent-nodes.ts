@@ -20,15 +20,21 @@ const CONCURRENCY = 16;
 /** After this long a node's copies are gone through once more: a write that began before it was gone may end after. */
 const AGAIN_MS = 300_000;
 
-/** Whether a node cannot be expected to hold what is on record as being on it. */
+/**
+ * Whether a node cannot be expected to hold what is on record as being on it, or to be asked for it again. One that only
+ * does not answer can: see lost-nodes.ts.
+ */
 export function isAbsent(members: Members, nodeUuid: Id): boolean {
-  return members.isLost(nodeUuid);
+  const state = members.get(nodeUuid)?.state;
+  return state === undefined || state === "replaced" || state === "decommissioned";
 }
 
 export interface AbsentNodesDeps {
   readonly catalog: Catalog;
   readonly members: () => Members;
   readonly ledger: SlotLedger;
+  /** Whether a node's copies are to be made anew; by default those of nodes that are gone or were replaced. */
+  readonly isLost?: (nodeUuid: Id) => boolean;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -47,7 +53,7 @@ export class AbsentNodes {
     const { catalog, members, clock, logger } = this.#deps;
     let marked = 0;
     for (const { uuid, name } of members().topology.nodes) {
-      if (!isAbsent(members(), uuid)) {
+      if (!this.#isLost(uuid)) {
         this.#done.delete(uuid);
         continue;
       }
@@ -56,14 +62,18 @@ export class AbsentNodes {
       const startedAtMs = clock.monotonicMs();
       let ofNode = 0;
       await forEachConcurrently(walk(catalog.kv, copiesRange(uuid)), CONCURRENCY, signal, async (entry) => {
-        if (isAbsent(members(), uuid) && (await this.#mark(uuid, entry))) ofNode += 1;
+        if (this.#isLost(uuid) && (await this.#mark(uuid, entry))) ofNode += 1;
       });
       if (ofNode > 0)
         logger.warn({ node: name, copies: ofNode }, "the copies of a node that is gone are to be made anew");
       marked += ofNode;
-      if (!signal.aborted && isAbsent(members(), uuid)) this.#done.set(uuid, startedAtMs);
+      if (!signal.aborted && this.#isLost(uuid)) this.#done.set(uuid, startedAtMs);
     }
     return marked;
+  }
+
+  #isLost(nodeUuid: Id): boolean {
+    return this.#deps.isLost?.(nodeUuid) ?? isAbsent(this.#deps.members(), nodeUuid);
   }
 
   async #mark(nodeUuid: Id, entry: KvEntry): Promise<boolean> {

@@ -3,60 +3,45 @@
  * home, checks unverified ones. Those with the fewest good copies come first. What cannot be done now, because the
  * slot's domain has no node to do it on, is left as it is.
  */
-import {
-  type BlobHome,
-  decodeCopyEntry,
-  decodeRepairEntry,
-  type LocatedBlob,
-  locateBlob,
-} from "../../catalog/blobs.ts";
-import { type Catalog, walk } from "../../catalog/catalog.ts";
-import { copyIndexKey, partsOfRepairKey, repairRange } from "../../catalog/keys.ts";
-import {
-  type Blob,
-  isReadable,
-  isSamePlace,
-  type Location,
-  type Slot,
-  type SlotState,
-  wantsRepair,
-} from "../../catalog/records/blob.ts";
-import type { Member, Members } from "../../cluster/members.ts";
-import { newCopyKey } from "../../nodes/copy-key.ts";
+import { decodeCopyEntry, decodeRepairEntry, locateBlob } from "../../catalog/blobs.ts";
+import { copyIndexKey, partsOfRepairKey } from "../../catalog/keys.ts";
+import type { KvEntry } from "../../catalog/kv.ts";
+import { isReadable, isSamePlace, type Slot, type SlotState, wantsRepair } from "../../catalog/records/blob.ts";
+import { NodeError } from "../../nodes/storage-node.ts";
 import type { Logger } from "../../observability/logger.ts";
-import { compatible, nextCandidate } from "../../placement/constraints.ts";
-import type { Clock } from "../../shared/clock.ts";
-import type { Id } from "../../shared/ids.ts";
-import type { Random } from "../../shared/random.ts";
-import type { BlobReader, CopyDamage } from "../read/blob-reader.ts";
+import type { CopyDamage } from "../read/blob-reader.ts";
 import { type SlotLedger, withSlot } from "../slot-ledger.ts";
-import { verifyCopy } from "../verify-copy.ts";
 import { forEachConcurrently } from "../worker.ts";
-import { assembleBlocks } from "../write/block-assembler.ts";
-import { isAbsent } from "./absent-nodes.ts";
+import { type AcquireLease, withLease } from "./lease.ts";
+import { RepairQueue } from "./repair-queue.ts";
+import { type Attempt, SlotRepair, type SlotRepairDeps } from "./slot-repair.ts";
 
 /** Slots worked on at a time. */
 const CONCURRENCY = 4;
 /** Wait after the first failure; each further one doubles it. */
 const BACKOFF_MIN_MS = 60_000;
 const BACKOFF_MAX_MS = 3_600_000;
+/** Failed attempts, about six hours of them, after which a slot becomes a dead letter. */
+export const ATTEMPTS_MAX = 12;
+const BATCH_SIZE = 100;
 
-export interface RepairDeps {
-  readonly catalog: Catalog;
-  readonly members: () => Members;
-  readonly reader: BlobReader;
-  readonly ledger: SlotLedger;
-  /** For what reads find bad, which every gateway puts on record, leader or not; by default `ledger`. */
-  readonly damageLedger?: SlotLedger;
-  readonly discard: (blobId: Id, copies: readonly Location[]) => void;
-  readonly clock: Clock;
-  readonly random: Random;
+/** How an attempt to make a slot good ended. */
+export type RepairOutcome = "restored" | "failed" | "dead-letter";
+
+export interface RepairDeps extends SlotRepairDeps {
   readonly logger: Logger;
   /**
    * Told of each slot that was made good, by the state that it was in, and, where a copy was made, since when it had been
    * in that state (wall clock).
    */
   readonly onRestored: (cause: SlotState, bytes: number, sinceMs: number | undefined) => void;
+  /** For what reads find bad, which every gateway puts on record, leader or not; by default `ledger`. */
+  readonly damageLedger?: SlotLedger;
+  readonly onAttempt?: (outcome: RepairOutcome) => void;
+  /** Always granted when absent. */
+  readonly acquireLease?: AcquireLease;
+  /** Entries of the record read at a time; 100 when absent. */
+  readonly batchSize?: number;
 }
 
 export interface RepairCounts {
@@ -64,14 +49,31 @@ export interface RepairCounts {
   readonly failed: number;
 }
 
+/** Of the run under way, or of the last one. */
+export interface RepairRun {
+  readonly running: boolean;
+  readonly startedAtMs: number;
+  /** Absent while it runs. */
+  readonly endedAtMs?: number;
+  /** Slots that were passed over because no node can take or give a copy now. */
+  readonly waiting: number;
+}
+
 export class Repairer {
   readonly #deps: RepairDeps;
+  readonly #queue: RepairQueue;
+  readonly #slots: SlotRepair;
+  readonly #underWay = new Set<string>();
   #repaired = 0;
   #failed = 0;
   #nodeCameBack = false;
+  #run: RepairRun | undefined;
 
   constructor(deps: RepairDeps) {
     this.#deps = deps;
+    this.#slots = new SlotRepair(deps);
+    const { catalog, clock, batchSize = BATCH_SIZE } = deps;
+    this.#queue = new RepairQueue({ kv: catalog.kv, clock, batchSize });
   }
 
   /** Since the process started. */
@@ -79,23 +81,73 @@ export class Repairer {
     return { repaired: this.#repaired, failed: this.#failed };
   }
 
+  /** `undefined` before the first run of this process. */
+  get lastRun(): RepairRun | undefined {
+    return this.#run;
+  }
+
   /** A node is online again: what failed before is tried at once by the next run, whatever its back-off. */
   nodeCameBack(): void {
     this.#nodeCameBack = true;
   }
 
-  /** One run over everything on record whose time has come. */
+  /** There is new work: a run under way looks for what has fewer good copies before it goes on. */
+  workArrived(): void {
+    this.#queue.workArrived();
+  }
+
+  /** One run over everything on record whose time has come, unless another gateway is at it. */
   async run(signal: AbortSignal): Promise<void> {
-    const { catalog, clock } = this.#deps;
+    await withLease(this.#deps.acquireLease, "repair", { signal, run: (held) => this.#workOff(held) });
+  }
+
+  async #workOff(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#deps;
     const despiteBackOff = this.#nodeCameBack;
     this.#nodeCameBack = false;
-    await forEachConcurrently(walk(catalog.kv, repairRange()), CONCURRENCY, signal, async (entry) => {
-      const { home, sinceMs, notBeforeMs, attempts } = decodeRepairEntry(entry.value);
-      const failedBefore = attempts > 0;
-      if (notBeforeMs > clock.nowMs() && !(failedBefore && despiteBackOff)) return;
-      const { blobId, slot } = partsOfRepairKey(entry.key);
-      await this.#repair({ blobId, slot, home, sinceMs, attempts }, signal);
-    });
+    const startedAtMs = clock.nowMs();
+    this.#run = { running: true, startedAtMs, waiting: 0 };
+    try {
+      await forEachConcurrently(this.#queue.entries(signal), CONCURRENCY, signal, async (entry) => {
+        await this.#look(entry, { despiteBackOff, signal });
+      });
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    } finally {
+      this.#run = { ...this.#run, running: false, endedAtMs: clock.nowMs() };
+    }
+  }
+
+  /** Works on what an entry says, if its time has come and there are nodes to do it with. */
+  async #look(entry: KvEntry, how: { readonly despiteBackOff: boolean; readonly signal: AbortSignal }): Promise<void> {
+    const { catalog, clock } = this.#deps;
+    const repair = decodeRepairEntry(entry.value);
+    const due = repair.notBeforeMs <= clock.nowMs();
+    if (!due && !(repair.attempts > 0 && how.despiteBackOff)) return;
+    if (repair.work !== undefined && this.#hasNoPlace(repair.work)) return this.#passOver();
+    const { blobId, slot: number } = partsOfRepairKey(entry.key);
+    const place = `${blobId}/${number}`;
+    if (this.#underWay.has(place)) return;
+    this.#underWay.add(place);
+    try {
+      const located = await locateBlob(catalog.kv, blobId, repair.home);
+      const before = located?.blob.slots[number];
+      if (located === undefined || before === undefined || !wantsRepair(before)) return;
+      await this.#repair({ located, number, before, entry: repair, signal: how.signal });
+    } finally {
+      this.#underWay.delete(place);
+    }
+  }
+
+  /** Known without a look at the blob: a copy is to be made, and its domain has no node that takes it. */
+  #hasNoPlace({ state, domain }: { readonly state: SlotState; readonly domain: string }): boolean {
+    if (state !== "missing" && state !== "corrupt") return false;
+    const members = this.#deps.members();
+    return !members.all().some(({ spec }) => spec.domain === domain && members.acceptsWrites(spec.uuid));
+  }
+
+  #passOver(): void {
+    if (this.#run !== undefined) this.#run = { ...this.#run, waiting: this.#run.waiting + 1 };
   }
 
   /** Takes a copy that a reader found bad out of service, so that it is replaced. */
@@ -112,123 +164,65 @@ export class Repairer {
       return { slots: withSlot(blob.slots, number, bad) };
     });
     if (outcome !== "changed") return;
+    this.#queue.workArrived();
     const node = members().get(location.nodeUuid)?.spec.name;
     logger.warn({ blobId, slot: number, node, kind }, "a bad copy was taken out of service");
   }
 
-  async #repair(
-    target: { blobId: Id; slot: number; home: BlobHome; sinceMs: number; attempts: number },
-    signal: AbortSignal,
-  ): Promise<void> {
-    const { catalog, logger } = this.#deps;
-    const { blobId, slot, home } = target;
-    const located = await locateBlob(catalog.kv, blobId, home);
-    const current = located?.blob.slots[slot];
-    if (located === undefined || current === undefined || !wantsRepair(current)) return;
+  async #repair(attempt: Attempt): Promise<void> {
+    const { logger, onAttempt } = this.#deps;
+    const { located, number, before } = attempt;
     try {
-      const { location } = current;
-      const kept =
-        current.state === "unverified" && location !== undefined && !isAbsent(this.#deps.members(), location.nodeUuid);
-      const done = kept
-        ? await this.#verify(located, slot, location, signal)
-        : await this.#replace(located, slot, signal);
-      if (done) {
-        this.#repaired++;
-        this.#deps.onRestored(current.state, located.blob.length, kept ? undefined : target.sinceMs);
-      }
+      const done = await this.#slots.run(attempt);
+      if (done === "waits") this.#passOver();
+      if (done !== "made" && done !== "checked") return;
+      this.#repaired++;
+      onAttempt?.("restored");
+      this.#deps.onRestored(before.state, located.blob.length, done === "made" ? attempt.entry.sinceMs : undefined);
     } catch (error) {
-      if (signal.aborted) return;
+      if (attempt.signal.aborted) return;
       this.#failed++;
-      logger.warn(
-        { err: error, blobId, slot, attempts: target.attempts + 1 },
-        "a repair failed and is tried again later",
-      );
-      await this.#backOff(located, slot, target.attempts + 1);
+      onAttempt?.("failed");
+      const facts = { blobId: located.blob.blobId, slot: number, node: attempt.node };
+      // One that was made before its time, because a node came back, costs nothing: else a node that comes and goes
+      // would use up the attempts of everything in minutes.
+      const isDue = attempt.entry.notBeforeMs <= this.#deps.clock.nowMs();
+      const attempts = attempt.entry.attempts + (isDue ? 1 : 0);
+      logger.warn({ err: error, ...facts, attempts }, "a repair failed and is tried again later");
+      if (isDue) await this.#postpone(attempt, error);
     }
   }
 
-  async #verify(located: LocatedBlob, number: number, location: Location, signal: AbortSignal): Promise<boolean> {
-    const { members, ledger, clock } = this.#deps;
-    const member = members().get(location.nodeUuid);
-    if (member === undefined || !members().servesReads(location.nodeUuid)) return false;
-    const verdict = await verifyCopy(member.node, located.blob, { key: location.key, signal });
-    const outcome = await ledger.change(located.blob.blobId, located.home, ({ blob }) => {
+  /** Puts a failed attempt on record: it is made again later, or, after so many, given up. */
+  async #postpone({ located, number, before, node }: Attempt, error: unknown): Promise<void> {
+    const { clock, ledger, logger, onAttempt } = this.#deps;
+    const { blobId } = located.blob;
+    let givenUp = false;
+    const outcome = await ledger.change(blobId, located.home, ({ blob, repairs }) => {
       const slot = blob.slots[number];
-      if (slot?.state !== "unverified" || !isSamePlace(slot.location, location)) return undefined;
-      const { domain } = slot;
-      const checked: Slot =
-        verdict === "good"
-          ? { state: "ok", domain, location, verifiedAtMs: clock.nowMs() }
-          : { state: "corrupt", domain, location };
-      return { slots: withSlot(blob.slots, number, checked) };
-    });
-    return outcome === "changed";
-  }
-
-  /** Makes a copy where the slot belongs and points the record to it; the copy that was there, if any, is dropped. */
-  async #replace(located: LocatedBlob, number: number, signal: AbortSignal): Promise<boolean> {
-    const { ledger, discard, clock } = this.#deps;
-    const before = located.blob.slots[number];
-    const target = before && this.#targetFor(located.blob, number, before.domain);
-    if (before === undefined || target === undefined) return false;
-    const location = await this.#copyTo(target, located.blob, signal);
-    const outcome = await ledger.change(located.blob.blobId, located.home, ({ blob }) => {
-      const slot = blob.slots[number];
-      // Somebody else, a straggler say, was first.
-      if (slot === undefined || slot.state !== before.state || !isSamePlace(slot.location, before.location))
+      const entry = repairs.get(number);
+      givenUp = false;
+      if (entry === undefined || slot?.state !== before.state || !isSamePlace(slot.location, before.location))
         return undefined;
-      // Another slot of the blob, repaired at the same time, may have got its copy there meanwhile.
-      const others = nodesOfOthers(blob, number);
-      if (!compatible(this.#deps.members().placement.index, others, location.nodeUuid)) return undefined;
-      const repaired: Slot = { state: "ok", domain: slot.domain, location, verifiedAtMs: clock.nowMs() };
-      return { slots: withSlot(blob.slots, number, repaired) };
+      const attempts = entry.attempts + 1;
+      if (attempts < ATTEMPTS_MAX) {
+        const waitMs = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** (attempts - 1));
+        const postponed = new Map([[number, { notBeforeMs: clock.nowMs() + waitMs, attempts }]]);
+        return { slots: blob.slots, postponed };
+      }
+      givenUp = true;
+      const letter = { sinceMs: entry.sinceMs, givenUpAtMs: clock.nowMs(), attempts, ...told(error) };
+      return { slots: blob.slots, givenUp: new Map([[number, node === undefined ? letter : { ...letter, node }]]) };
     });
-    if (outcome !== "changed") discard(located.blob.blobId, [location]);
-    return outcome === "changed";
-  }
-
-  /** A node of the domain that may hold a copy beside those that the other slots have. */
-  #targetFor(blob: Blob, number: number, domain: string): Member | undefined {
-    const members = this.#deps.members();
-    const chosen = nodesOfOthers(blob, number);
-    const candidates = members
-      .all()
-      .filter(({ spec }) => spec.domain === domain && members.acceptsWrites(spec.uuid))
-      .sort((a, b) => a.loadScore() - b.loadScore())
-      .map(({ spec }) => spec.uuid);
-    const uuid = nextCandidate(members.placement.index, chosen, candidates);
-    return uuid === undefined ? undefined : members.get(uuid);
-  }
-
-  async #copyTo(target: Member, blob: Blob, signal: AbortSignal): Promise<Location> {
-    const { catalog, reader, random, discard } = this.#deps;
-    const { session, clusterId } = catalog;
-    const location = { nodeUuid: target.spec.uuid, key: newCopyKey(session, random) };
-    try {
-      await target.node.put({
-        key: location.key,
-        header: { clusterId, blobId: blob.blobId, session, length: blob.length },
-        blocks: assembleBlocks(reader.read(blob, { start: 0, end: blob.length }, signal)),
-        signal,
-      });
-      return location;
-    } catch (error) {
-      discard(blob.blobId, [location]);
-      throw error;
-    }
-  }
-
-  async #backOff(located: LocatedBlob, number: number, attempts: number): Promise<void> {
-    const { clock, ledger } = this.#deps;
-    const waitMs = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** (attempts - 1));
-    await ledger.change(located.blob.blobId, located.home, ({ blob }) => ({
-      slots: blob.slots,
-      postponed: new Map([[number, { notBeforeMs: clock.nowMs() + waitMs, attempts }]]),
-    }));
+    if (outcome !== "changed" || !givenUp) return;
+    onAttempt?.("dead-letter");
+    logger.error({ err: error, blobId, slot: number, node }, "a repair was given up: it is a dead letter now");
   }
 }
 
-/** The nodes that hold copies of a blob's other slots. */
-function nodesOfOthers({ slots }: Blob, number: number): Id[] {
-  return slots.flatMap(({ location }, at) => (at === number || location === undefined ? [] : [location.nodeUuid]));
+/** What a dead letter says of an error. */
+function told(error: unknown): { errorKind: string; errorMessage: string } {
+  if (error instanceof NodeError) return { errorKind: error.kind, errorMessage: error.message };
+  if (error instanceof Error) return { errorKind: error.name, errorMessage: error.message };
+  return { errorKind: "unknown", errorMessage: String(error) };
 }

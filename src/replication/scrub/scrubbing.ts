@@ -97,6 +97,13 @@ export class Scrubbing implements AsyncDisposable {
     return name === undefined || asked.length > 0;
   }
 
+  /** Has a node compared with the catalog as soon as it can be. */
+  requestComparison(nodeUuid: Id): void {
+    this.follow();
+    this.#nodes.get(nodeUuid)?.comparison.request();
+    this.#wake(nodeUuid);
+  }
+
   /**
    * Compares a node with the catalog now, and tells what that came to.
    * @throws NodeError where it cannot be asked

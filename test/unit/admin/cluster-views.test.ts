@@ -93,6 +93,7 @@ test("every node is listed with what the topology, its state and its capacity sa
     name: "d0-0",
     domain: "d0",
     home_domain: "d0",
+    promoted: false,
     kind: "volume",
     endpoint: "/disks/d0-0",
     state: "online",
@@ -258,6 +259,7 @@ test("what waits for replication is counted by what is the matter with it", asyn
     orphans_checked_at: null,
     dead_letters: 0,
     oldest_missing_since: new Date(sinceMs).toISOString(),
+    more: false,
   };
   assert.deepEqual(await view(replicationSchema, replication(adminContext(gateway))), expected);
   await gateway.restart();

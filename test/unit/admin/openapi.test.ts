@@ -3,6 +3,8 @@ import { test } from "node:test";
 import { API_KEY_HEADER, API_PATHS } from "../../../src/admin/api-types.ts";
 import { DIRECT_PATHS } from "../../../src/admin/direct-types.ts";
 import { openApiDocument } from "../../../src/admin/openapi.ts";
+import { PROMOTION_PATHS } from "../../../src/admin/promotion-types.ts";
+import { REPAIR_PATHS } from "../../../src/admin/repair-types.ts";
 
 type Json = { readonly [name: string]: Json } | readonly Json[] | string | number | boolean | null;
 
@@ -67,6 +69,13 @@ test("every path that the server has is described, and no other", () => {
     API_PATHS.changes,
     API_PATHS.prove,
     API_PATHS.durability,
+    REPAIR_PATHS.repair,
+    REPAIR_PATHS.deadLetters,
+    REPAIR_PATHS.replay,
+    `${REPAIR_PATHS.deadLetters}/{blob_id}/{slot}`,
+    PROMOTION_PATHS.promotions,
+    PROMOTION_PATHS.promote("{name}"),
+    PROMOTION_PATHS.demote("{name}"),
     `${API_PATHS.objects}/{bucket}/{key}`,
     DIRECT_PATHS.presign,
     DIRECT_PATHS.pins,

@@ -4,6 +4,7 @@ import type { BlobHome, CopyEntry, RepairEntry } from "../../../src/catalog/blob
 import { type Blob, type Location, SLOT_STATES, type Slot } from "../../../src/catalog/records/blob.ts";
 import type { Bucket } from "../../../src/catalog/records/bucket.ts";
 import type { Cluster, Session } from "../../../src/catalog/records/cluster.ts";
+import type { DeadLetter } from "../../../src/catalog/records/dead-letter.ts";
 import type { Dying, PendingDelete } from "../../../src/catalog/records/dying.ts";
 import type { Extent, ManifestPage, Part } from "../../../src/catalog/records/manifest.ts";
 import type { Pin } from "../../../src/catalog/records/pin.ts";
@@ -169,12 +170,22 @@ const aHome: fc.Arbitrary<BlobHome> = fc.oneof(
 
 export const aCopyEntry: fc.Arbitrary<CopyEntry> = fc.record({ blobId: anId, slot: fc.nat(20), home: aHome });
 
-export const aRepairEntry: fc.Arbitrary<RepairEntry> = fc.record({
-  home: aHome,
-  sinceMs: aCount,
-  notBeforeMs: aCount,
-  attempts: fc.nat(100),
-});
+export const aRepairEntry: fc.Arbitrary<RepairEntry> = merged(
+  fc.record({ home: aHome, sinceMs: aCount, notBeforeMs: aCount, attempts: fc.nat(100) }),
+  optional("work", fc.record({ state: fc.constantFrom(...SLOT_STATES), domain: aText })),
+);
+
+export const aDeadLetter: fc.Arbitrary<DeadLetter> = merged(
+  fc.record({
+    home: aHome,
+    sinceMs: aCount,
+    givenUpAtMs: aCount,
+    attempts: fc.nat(100),
+    errorKind: aText,
+    errorMessage: aText,
+  }),
+  optional("node", aText),
+);
 
 export const aNodeRecord: fc.Arbitrary<NodeRecord> = merged(
   fc.record({

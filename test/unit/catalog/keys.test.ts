@@ -42,6 +42,7 @@ const KINDS: Readonly<Record<string, (from: Drawn) => { key: KvKey; ranges: read
   ref: ({ a, b }) => ({ key: keys.referenceKey(a, b), ranges: [keys.referencesRange(a)] }),
   copy: ({ a, copyKey }) => ({ key: keys.copyIndexKey(a, copyKey), ranges: [keys.copiesRange(a)] }),
   repair: ({ a, number }) => ({ key: keys.repairKey(number, a, number), ranges: [keys.repairRange()] }),
+  "dead-letter": ({ a, number }) => ({ key: keys.deadLetterKey(a, number), ranges: [keys.deadLettersRange()] }),
   dying: ({ a, ms }) => ({ key: keys.dyingKey(ms, a), ranges: [keys.dyingRange()] }),
   local: () => ({ key: keys.sweepMarkKey(), ranges: [] }),
   collected: ({ a, number }) => ({ key: keys.collectedKey(number, a), ranges: [keys.collectedRange(number)] }),
@@ -128,6 +129,7 @@ test("what a key was made of can be read from it", () => {
       assert.equal(keys.copyKeyOfPendingDelete(keys.pendingDeleteKey(a, copyKey)), copyKey);
       const repair = keys.partsOfRepairKey(keys.repairKey(number, a, number));
       assert.deepEqual(repair, { goodCopies: number, blobId: a, slot: number });
+      assert.deepEqual(keys.partsOfDeadLetterKey(keys.deadLetterKey(a, number)), { blobId: a, slot: number });
     }),
   );
 });

@@ -28,6 +28,7 @@ import {
 } from "../../../src/catalog/records/cluster.ts";
 import { decodeRecord, encodeRecord, RecordError } from "../../../src/catalog/records/codec.ts";
 import { type Cursor, decodeCursor, encodeCursor } from "../../../src/catalog/records/cursor.ts";
+import { type DeadLetter, decodeDeadLetter, encodeDeadLetter } from "../../../src/catalog/records/dead-letter.ts";
 import {
   type Dying,
   decodeDying,
@@ -76,6 +77,7 @@ import {
   aCluster,
   aCopyEntry,
   aCopyKey,
+  aDeadLetter,
   aDying,
   aManifestPage,
   aNodeRecord,
@@ -386,6 +388,37 @@ const repairCodec: Codec<RepairEntry> = {
       { home: { kind: "inline", bucketId: ID_B, key: "a/b" }, sinceMs: MS, notBeforeMs: MS, attempts: 0 },
       "019492c410ffeeddccbbaa00998877665544332211a3612f62cb427a3185c507b000cb427a3185c507b00000",
     ],
+    [
+      {
+        home: { kind: "own" },
+        sinceMs: MS,
+        notBeforeMs: MS,
+        attempts: 0,
+        work: { state: "handoff", domain: "domain-a" },
+      },
+      "0196c0cb427a3185c507b000cb427a3185c507b0000002a8646f6d61696e2d61",
+    ],
+  ],
+};
+
+const deadLetterCodec: Codec<DeadLetter> = {
+  name: "dead letter",
+  encode: encodeDeadLetter,
+  decode: decodeDeadLetter,
+  arbitrary: aDeadLetter,
+  golden: [
+    [
+      {
+        home: { kind: "inline", bucketId: ID_B, key: "a/b" },
+        sinceMs: MS,
+        givenUpAtMs: MS,
+        attempts: 12,
+        errorKind: "io",
+        errorMessage: "the disk is broken",
+        node: "node-a1",
+      },
+      "019792c410ffeeddccbbaa00998877665544332211a3612f62cb427a3185c507b000cb427a3185c507b0000ca2696fb2746865206469736b2069732062726f6b656ea76e6f64652d6131",
+    ],
   ],
 };
 
@@ -573,6 +606,7 @@ testCodec(dyingCodec);
 testCodec(pendingDeleteCodec);
 testCodec(copyCodec);
 testCodec(repairCodec);
+testCodec(deadLetterCodec);
 testCodec(nodeCodec);
 testCodec(topologyCodec);
 testCodec(appliedFileCodec);

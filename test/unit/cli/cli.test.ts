@@ -40,6 +40,7 @@ const NODE: Workers["workers"][number] = {
   name: "node-a",
   domain: "a",
   home_domain: "a",
+  promoted: false,
   kind: "s3",
   endpoint: "http://10.0.0.1:9000",
   state: "online",
@@ -162,6 +163,7 @@ const VERIFICATION: VerificationAnswer = {
 };
 
 const REPLICATION: Replication = {
+  more: false,
   missing: 3,
   handoff: 0,
   unverified: 0,

@@ -39,6 +39,7 @@ const NODE: Worker = {
   live_bytes: null,
   dead_bytes: null,
   compaction: null,
+  promoted: false,
   conditions: [],
   missed_probes: 0,
   heartbeat: null,
@@ -114,6 +115,7 @@ const VIEW: StatusView = {
     },
   ],
   replication: {
+    more: false,
     missing: 5,
     handoff: 2,
     unverified: 0,
