@@ -277,9 +277,8 @@ export class TrackedNode implements Member {
       timeout.abort();
       silent.resolve({ kind: "silent", reason: "it did not answer its check in time" });
     });
-    this.#stopped.signal.addEventListener("abort", () => silent.resolve({ kind: "silent", reason: "stopped" }), {
-      once: true,
-    });
+    const stop = (): void => silent.resolve({ kind: "undecided", reason: undefined });
+    this.#stopped.signal.addEventListener("abort", stop, { once: true });
     try {
       // A driver that ignores the signal is not waited for.
       const seen = await Promise.race([this.#look(timeout.signal), silent.promise]);
@@ -290,6 +289,7 @@ export class TrackedNode implements Member {
       this.#judge({ kind: "silent", reason: "its check failed in an unexpected way" }, beganMs);
     } finally {
       timer.stop();
+      this.#stopped.signal.removeEventListener("abort", stop);
     }
   }
 
