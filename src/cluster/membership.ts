@@ -7,9 +7,10 @@ import type { Topology } from "../placement/topology.ts";
 import type { Id } from "../shared/ids.ts";
 import { EFFECTS } from "./health/transitions.ts";
 import type { Member, Members, ReadPreference } from "./members.ts";
-import { type NodeHandle, TrackedNode, type WatchDeps } from "./tracked-node.ts";
+import type { NodeHandle } from "./node-handle.ts";
+import { TrackedNode, type WatchDeps } from "./tracked-node.ts";
 
-export type { NodeHandle } from "./tracked-node.ts";
+export type { NodeHandle } from "./node-handle.ts";
 
 /** What the catalog and the configuration say the cluster consists of. */
 export interface ClusterShape {

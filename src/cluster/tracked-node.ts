@@ -3,43 +3,24 @@
  * what was seen. Nothing here waits for another node.
  */
 import type { Catalog } from "../catalog/catalog.ts";
-import { nodeKey } from "../catalog/keys.ts";
 import type { StorageNode } from "../nodes/storage-node.ts";
-import type { NodeSigns } from "../nodes/wrappers/live-signs.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { TopologyNode } from "../placement/topology.ts";
 import type { Clock, Timer } from "../shared/clock.ts";
 import type { Id } from "../shared/ids.ts";
 import type { EventKind, NewEvent } from "./events/event.ts";
-import { CorruptionWatch, type NodeCondition, SlowJudge } from "./health/conditions.ts";
+import { ConditionWatch, type ToldCondition } from "./health/condition-watch.ts";
+import type { NodeCondition } from "./health/conditions.ts";
 import { DeepProbes } from "./health/deep-probes.ts";
-import { diskHealthOf, type Heartbeat } from "./health/heartbeat.ts";
+import { Heart } from "./health/heart.ts";
+import { type DiskHealth, diskHealthOf, type Heartbeat } from "./health/heartbeat.ts";
 import { EFFECTS, type Evidence, initialHealth, type NodeHealth, type NodeState, step } from "./health/transitions.ts";
+import { lookAtNode, type Seen } from "./look-at-node.ts";
 import type { Member } from "./members.ts";
-import { checkNode } from "./node-check.ts";
-import { recordAdmission } from "./topology-store.ts";
+import type { NodeHandle } from "./node-handle.ts";
 
 /** How soon a node that is not well is looked at again. */
 const RETRY_MS = 2_000;
-/** Longest time that one check may take. */
-const CHECK_TIMEOUT_MS = 15_000;
-
-/** A node with what its wrappers know of it. */
-export interface NodeHandle {
-  readonly node: StorageNode;
-  /** False while its circuit breaker keeps traffic away. */
-  available(): boolean;
-  /** False while it answered lately that it is full. */
-  hasRoom(): boolean;
-  loadScore(): number;
-  /** Called when its circuit breaker opens. */
-  onUnavailable(listener: () => void): void;
-  /** What live traffic shows of it; absent where nobody looks. */
-  signs?(): NodeSigns;
-  /** Whether it runs in this process. */
-  readonly embedded?: boolean;
-}
-
 export interface WatchDeps {
   readonly catalog: Catalog;
   readonly clusterKey: Uint8Array;
@@ -74,22 +55,14 @@ const STATE_EVENTS: Readonly<Partial<Record<NodeState, EventKind>>> = {
 
 const CONDITION_EVENTS = { full: "NODE_FULL", slow: "NODE_SLOW", corrupt: "NODE_CORRUPT" } as const;
 
-const CONDITION_REASONS: Readonly<Record<NodeCondition, string>> = {
-  suspect: "its circuit breaker is open",
-  full: "it has no room for new copies",
-  slow: "it is much slower than its peers",
-  corrupt: "blocks on it were found bad",
-};
-
 export class TrackedNode implements Member {
   readonly handle: NodeHandle;
   readonly #deps: WatchDeps;
   readonly #options: TrackedNodeOptions;
   readonly #stopped = new AbortController();
   readonly #deep: DeepProbes;
-  readonly #slow = new SlowJudge();
-  readonly #corruption = new CorruptionWatch();
-  readonly #startedMs: number;
+  readonly #conditions: ConditionWatch;
+  readonly #heart: Heart;
   #spec: TopologyNode;
   #health: NodeHealth;
   #reason: string | undefined;
@@ -99,10 +72,6 @@ export class TrackedNode implements Member {
   #answers = false;
   /** Whether it was announced as online and has been usable ever since. */
   #announced = false;
-  #conditionsTold: readonly NodeCondition[] = [];
-  #heartbeat: Heartbeat | undefined;
-  #heartbeatRunning = false;
-  #callsBefore: { readonly calls: number; readonly atMs: number } | undefined;
   #tickTimer: Timer | undefined;
   #retryTimer: Timer | undefined;
   #running: Promise<void> | undefined;
@@ -116,7 +85,7 @@ export class TrackedNode implements Member {
     this.#options = options;
     this.#spec = spec;
     this.handle = handle;
-    this.#startedMs = clock.monotonicMs();
+    this.#heart = new Heart(handle, clock);
     this.#sinceMs = clock.nowMs();
     this.#admitted = admitted;
     this.#health = initialHealth(spec.decommissionedAtMs !== undefined);
@@ -127,6 +96,13 @@ export class TrackedNode implements Member {
       phase: Number.parseInt(spec.uuid.slice(-4), 16) / 0x10000 || 0,
       answers: () => this.usable,
       onChanged: () => this.#checkIn(0),
+    });
+    this.#conditions = new ConditionWatch({
+      clock,
+      hasRoom: () => handle.hasRoom(),
+      suspect: () => EFFECTS[this.state].reads !== "never" && !this.usable,
+      findings: () => this.#deep.findings,
+      onChanged: (condition, begun, reason) => this.#conditionChanged(condition, begun, reason),
     });
     handle.onUnavailable(() => {
       this.#answers = false;
@@ -159,21 +135,11 @@ export class TrackedNode implements Member {
   }
 
   get conditions(): readonly NodeCondition[] {
-    const all: NodeCondition[] = [];
-    const found = this.#deep.findings.map(({ verdict }) => verdict);
-    if (EFFECTS[this.state].reads !== "never" && !this.usable) all.push("suspect");
-    if (!this.handle.hasRoom() || found.includes("full")) all.push("full");
-    if (this.#slow.slow) all.push("slow");
-    if (found.includes("corrupt") || this.#corruption.corrupt(this.#deps.clock.monotonicMs())) all.push("corrupt");
-    return all;
+    return this.#conditions.now;
   }
 
   get reason(): string | undefined {
-    if (this.#reason !== undefined) return this.#reason;
-    const [condition] = this.conditions;
-    if (condition === undefined) return undefined;
-    const found = this.#deep.findings.find(({ verdict }) => verdict === condition);
-    return found?.reason ?? CONDITION_REASONS[condition];
+    return this.#reason ?? this.#conditions.reason;
   }
 
   get sinceMs(): number {
@@ -185,7 +151,7 @@ export class TrackedNode implements Member {
   }
 
   get heartbeat(): Heartbeat | undefined {
-    return this.#heartbeat;
+    return this.#heart.last;
   }
 
   /** Whether it answers as our node, as far as is known. */
@@ -204,8 +170,7 @@ export class TrackedNode implements Member {
 
   /** A block on it was found bad. */
   badBlockFound(): void {
-    this.#corruption.found(this.#deps.clock.monotonicMs());
-    this.#tellConditions();
+    this.#conditions.badBlockFound();
   }
 
   /** Checks it now and on the interval clock from then on. Resolves after the first check. */
@@ -230,9 +195,9 @@ export class TrackedNode implements Member {
     // One that is under way stands for this probe, too.
     if (this.#running === undefined) this.#begin(true);
     else this.#counts = true;
-    this.#slow.judge(this.latencyMs(), this.#options.peersMs());
-    this.#tellConditions();
-    void this.#beat();
+    this.#conditions.judge(this.latencyMs(), this.#options.peersMs());
+    const diskHealth = (): DiskHealth => diskHealthOf(this.state, this.conditions);
+    if (this.usable) void this.#heart.beat(this.#spec, diskHealth, this.#stopped.signal);
   }
 
   #begin(counts: boolean): void {
@@ -269,46 +234,18 @@ export class TrackedNode implements Member {
   }
 
   async #check(): Promise<void> {
-    const { clock, logger } = this.#deps;
+    const { catalog, clusterKey, clock, logger } = this.#deps;
     const beganMs = clock.monotonicMs();
-    const timeout = new AbortController();
-    const silent = Promise.withResolvers<Seen>();
-    const timer = clock.startTimer(CHECK_TIMEOUT_MS, () => {
-      timeout.abort();
-      silent.resolve({ kind: "silent", reason: "it did not answer its check in time" });
-    });
-    this.#stopped.signal.addEventListener("abort", () => silent.resolve({ kind: "silent", reason: "stopped" }), {
-      once: true,
-    });
-    try {
-      // A driver that ignores the signal is not waited for.
-      const seen = await Promise.race([this.#look(timeout.signal), silent.promise]);
-      if (this.#stopped.signal.aborted) return;
-      this.#judge(timeout.signal.aborted ? await silent.promise : seen, beganMs);
-    } catch (error) {
-      logger.error({ err: error, node: this.#spec.name }, "a node check failed in an unexpected way");
-      this.#judge({ kind: "silent", reason: "its check failed in an unexpected way" }, beganMs);
-    } finally {
-      timer.stop();
-    }
-  }
-
-  async #look(signal: AbortSignal): Promise<Seen> {
-    const { catalog, clusterKey, logger } = this.#deps;
-    const { uuid, name } = this.#spec;
-    const isKnown = async (other: Id): Promise<boolean> => (await catalog.kv.get(nodeKey(other))) !== undefined;
+    const { uuid } = this.#spec;
+    const stopped = this.#stopped.signal;
     const admitted = this.#admitted;
-    const identity = { clusterId: catalog.clusterId, nodeUuid: uuid };
-    const either = AbortSignal.any([signal, this.#stopped.signal]);
-    const result = await checkNode(this.node, identity, { clusterKey, admitted, isKnown, signal: either });
-    if (result.admittedNow === true && !either.aborted) {
-      const writeGeneration = await recordAdmission(catalog, uuid);
-      if (writeGeneration === undefined) return { kind: "undecided", reason: undefined };
+    const seen = await lookAtNode({ catalog, clusterKey, clock, logger, node: this.node, uuid, admitted, stopped });
+    if (stopped.aborted) return;
+    if (seen.admittedAs !== undefined) {
       this.#admitted = true;
-      this.#spec = { ...this.#spec, writeGeneration };
-      logger.info({ node: name }, "node admitted");
+      this.#spec = { ...this.#spec, writeGeneration: seen.admittedAs };
     }
-    return { kind: result.seen, reason: result.reason };
+    this.#judge(seen, beganMs);
   }
 
   #judge({ kind, reason }: Seen, beganMs: number): void {
@@ -332,7 +269,7 @@ export class TrackedNode implements Member {
       this.#answers = false;
       this.#see({ kind }, reason);
     }
-    this.#tellConditions();
+    this.#conditions.tell();
   }
 
   #see(evidence: Evidence, reason: string | undefined): void {
@@ -361,66 +298,15 @@ export class TrackedNode implements Member {
     if (kind !== undefined) recordEvent?.({ kind, node: name, domain, cause: this.#reason ?? `it was ${before}` });
   }
 
-  #tellConditions(): void {
+  #conditionChanged(condition: ToldCondition, begun: boolean, reason: string): void {
     const { logger, recordEvent, onCorrupt } = this.#deps;
     const { name, uuid, domain } = this.#spec;
-    const { conditions } = this;
-    for (const condition of ["full", "slow", "corrupt"] as const) {
-      const [was, is] = [this.#conditionsTold.includes(condition), conditions.includes(condition)];
-      if (was === is) continue;
-      const found = this.#deep.findings.find(({ verdict }) => verdict === condition);
-      const cause = found?.reason ?? CONDITION_REASONS[condition];
-      if (!is) logger.info({ node: name, condition }, "a node's condition has ended");
-      else {
-        logger.warn({ node: name, condition, reason: cause }, "a node is in a bad condition");
-        recordEvent?.({ kind: CONDITION_EVENTS[condition], node: name, domain, cause });
-        if (condition === "corrupt") onCorrupt?.(uuid);
-      }
+    if (!begun) {
+      logger.info({ node: name, condition }, "a node's condition has ended");
+      return;
     }
-    this.#conditionsTold = conditions;
+    logger.warn({ node: name, condition, reason }, "a node is in a bad condition");
+    recordEvent?.({ kind: CONDITION_EVENTS[condition], node: name, domain, cause: reason });
+    if (condition === "corrupt") onCorrupt?.(uuid);
   }
-
-  async #beat(): Promise<void> {
-    if (this.#heartbeatRunning || !this.usable) return;
-    this.#heartbeatRunning = true;
-    try {
-      const capacity = await this.node.capacity(this.#stopped.signal);
-      const { clock } = this.#deps;
-      this.#heartbeat = {
-        workerId: this.#spec.uuid,
-        atMs: clock.nowMs(),
-        storage: {
-          capacity,
-          diskType: this.#spec.diskType,
-          diskModel: undefined,
-          ioUtilization: undefined,
-          iopsCurrent: this.#callsPerSecond(),
-        },
-        isMaster: false,
-        uptimeSeconds:
-          this.handle.embedded === true ? Math.floor((clock.monotonicMs() - this.#startedMs) / 1000) : undefined,
-        diskHealth: diskHealthOf(this.state, this.conditions),
-      };
-    } catch {
-      // Its probes say what is the matter; the heartbeat before stays, with its time.
-    } finally {
-      this.#heartbeatRunning = false;
-    }
-  }
-
-  #callsPerSecond(): number | undefined {
-    const signs = this.handle.signs?.();
-    if (signs === undefined) return undefined;
-    const atMs = this.#deps.clock.monotonicMs();
-    const before = this.#callsBefore;
-    this.#callsBefore = { calls: signs.calls, atMs };
-    if (before === undefined || atMs <= before.atMs) return undefined;
-    return Math.round((10_000 * (signs.calls - before.calls)) / (atMs - before.atMs)) / 10;
-  }
-}
-
-/** What one check saw. `undecided`: nothing that its state could follow from. */
-interface Seen {
-  readonly kind: "answered" | "silent" | "busy" | "denied" | "identity-gone" | "identity-wrong" | "undecided";
-  readonly reason: string | undefined;
 }

@@ -177,7 +177,10 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
       intervalMs: config.storage.health.intervalMs,
       onStateChanged: (node, state) => metrics.nodeStateChanged(node, state),
       recordEvent: (event) => events.record(event),
-      onCorrupt: (uuid) => void scrubbing.request(members().get(uuid)?.spec.name),
+      onCorrupt: (uuid) => {
+        const name = members().get(uuid)?.spec.name;
+        if (name !== undefined) scrubbing.request(name);
+      },
     },
     { topology, placement: placementOf(topology), handles: opened, admitted },
   );

@@ -432,7 +432,7 @@ export function storageNodeContract(
       assert.ok(capacity.totalBytes > 0);
     });
 
-    for (const depth of ["reach", "canary", "admission"] as const) {
+    for (const depth of ["reach", "list", "canary", "admission"] as const) {
       it(`passes the ${depth} probe when it is well, and the probe leaves nothing behind`, async () => {
         const earlier = await listAll(undefined, 1000);
         const findings = await node.probe(depth);

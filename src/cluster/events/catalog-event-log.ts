@@ -4,7 +4,7 @@
  */
 import { type Catalog, SessionEndedError } from "../../catalog/catalog.ts";
 import { eventKey, eventsAfter, eventsRange, sequenceOfEvent } from "../../catalog/keys.ts";
-import type { KvEntry } from "../../catalog/kv.ts";
+import { CatalogError, type KvEntry } from "../../catalog/kv.ts";
 import type { Logger } from "../../observability/logger.ts";
 import type { Clock, Timer } from "../../shared/clock.ts";
 import { type ClusterEvent, EVENTS_LIST_MAX, type EventLog, type NewEvent } from "./event.ts";
@@ -19,6 +19,8 @@ export const POLL_MS = 1_000;
 const PENDING_MAX = 10_000;
 /** Events in one commit, told from one page, removed by one commit. */
 const BATCH = 100;
+/** How often in a row a number may be taken by others before it is tried again later. */
+const CONFLICTS_MAX = 16;
 /** How often what is too much or too old is looked for. */
 const TRIM_MS = 600_000;
 /** Characters of a cause that are kept. */
@@ -39,6 +41,8 @@ export class CatalogEventLog implements EventLog, AsyncDisposable {
   readonly #listeners = new Set<(event: ClusterEvent) => void>();
   #pending: EventRecord[] = [];
   #dropped = 0;
+  /** A commit whose answer did not come, and the number of its first event. */
+  #uncertain: { readonly first: number; readonly batch: readonly EventRecord[] } | undefined;
   /** The last event that the listeners were told of; `undefined` until the tail is known. */
   #told: number | undefined;
   #timer: Timer | undefined;
@@ -126,20 +130,43 @@ export class CatalogEventLog implements EventLog, AsyncDisposable {
     const { catalog, logger } = this.#deps;
     if (this.#dropped > 0) logger.error({ events: this.#dropped }, "events were dropped: the catalog took none");
     this.#dropped = 0;
-    while (this.#pending.length > 0) {
+    for (let conflicts = 0; this.#pending.length > 0; ) {
+      await this.#settleUncertain();
       const batch = this.#pending.slice(0, BATCH);
-      const last = await this.#lastSequence();
+      if (batch.length === 0) return;
+      const first = (await this.#lastSequence()) + 1;
       const atomic = catalog.begin();
       for (const [index, event] of batch.entries()) {
-        const key = eventKey(last + 1 + index);
+        const key = eventKey(first + index);
         // Another gateway may take the number first: then all of them are counted anew.
         atomic.check(key, null).set(key, encodeEvent(event));
       }
+      this.#uncertain ??= { first, batch };
       const { committed } = await catalog.commit(atomic);
-      if (!committed) continue;
-      const done = new Set(batch);
-      this.#pending = this.#pending.filter((event) => !done.has(event));
+      if (committed) {
+        this.#uncertain = undefined;
+        this.#remove(batch);
+      } else if (++conflicts >= CONFLICTS_MAX) {
+        throw new CatalogError("unavailable", "the numbers of events kept being taken");
+      } else if (this.#uncertain.batch === batch) this.#uncertain = undefined;
     }
+  }
+
+  /** Whether a commit whose answer was lost has happened after all: then its events are not told twice. */
+  async #settleUncertain(): Promise<void> {
+    const uncertain = this.#uncertain;
+    if (uncertain === undefined) return;
+    const entry = await this.#deps.catalog.kv.get(eventKey(uncertain.first));
+    // It may still become visible.
+    if (entry === undefined) return;
+    const [event] = uncertain.batch;
+    if (event !== undefined && entry.value.equals(encodeEvent(event))) this.#remove(uncertain.batch);
+    this.#uncertain = undefined;
+  }
+
+  #remove(batch: readonly EventRecord[]): void {
+    const done = new Set(batch);
+    this.#pending = this.#pending.filter((event) => !done.has(event));
   }
 
   async #tellTail(): Promise<void> {

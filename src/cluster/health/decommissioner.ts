@@ -12,7 +12,7 @@ import { changeTopology, nodeNamed } from "../change-topology.ts";
 import type { Members } from "../members.ts";
 import { TopologyChangeError } from "../topology-change-error.ts";
 import { type NodeView, nodeToDecommission } from "./decommission.ts";
-import { type HealthReport, readReports, writeReport } from "./reports.ts";
+import { forgetReports, type HealthReport, readReports, writeReport } from "./reports.ts";
 
 /** Intervals in which a report must have been written again to count. */
 const FRESH_INTERVALS = 3;
@@ -48,6 +48,10 @@ export class Decommissioner {
     const reports = this.#fresh(await readReports(catalog));
     const nodes = await this.#views();
     const gateways = await liveSessions(catalog);
+    await forgetReports(
+      catalog,
+      [...reports.keys()].filter((session) => !gateways.has(session)),
+    );
     const node = nodeToDecommission({ nodes, gateways, reports });
     if (node !== undefined) await this.#decommission(node);
   }

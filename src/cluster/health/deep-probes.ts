@@ -101,15 +101,15 @@ export class DeepProbes {
       timeout.abort();
       silent.resolve({ kind: "timeout", reason: `${depth}: the node did not answer in time` });
     });
-    this.#stopped.signal.addEventListener("abort", () => silent.resolve({ kind: "aborted", reason: "" }), {
-      once: true,
-    });
+    const stop = (): void => silent.resolve({ kind: "aborted", reason: "stopped" });
+    this.#stopped.signal.addEventListener("abort", stop, { once: true });
     const signal = AbortSignal.any([timeout.signal, this.#stopped.signal]);
     try {
       // A driver that ignores the signal is not waited for.
       return await Promise.race([node.probe(depth, signal).then(failureOf, thrown), silent.promise]);
     } finally {
       timer.stop();
+      this.#stopped.signal.removeEventListener("abort", stop);
     }
   }
 

@@ -46,3 +46,11 @@ export async function readReports(catalog: Catalog): Promise<ReadonlyMap<number,
   }
   return reports;
 }
+
+/** Removes the reports of sessions that have ended. @throws CatalogError */
+export async function forgetReports(catalog: Catalog, sessions: readonly number[]): Promise<void> {
+  if (sessions.length === 0) return;
+  const atomic = catalog.begin();
+  for (const session of sessions) atomic.delete(healthReportKey(session));
+  await catalog.commit(atomic);
+}

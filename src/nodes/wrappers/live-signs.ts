@@ -34,6 +34,8 @@ export class LiveSigns {
 
   /** A call succeeded. */
   succeeded(operation: NodeOperation, durationMs: number, bytes: number): void {
+    // A driver may tell its capacity without asking anybody.
+    if (operation === "capacity") return;
     const atMs = this.#clock.monotonicMs();
     this.#calls += 1;
     if (!isHealthCall(operation)) this.#lastSuccessMs = atMs;

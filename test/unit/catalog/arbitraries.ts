@@ -17,6 +17,9 @@ import {
   type ObjectChecksum,
   type Version,
 } from "../../../src/catalog/records/version.ts";
+import { EVENT_KINDS } from "../../../src/cluster/events/event.ts";
+import type { EventRecord } from "../../../src/cluster/events/event-record.ts";
+import type { HealthReport } from "../../../src/cluster/health/reports.ts";
 import type { NodeRecord, TopologyRecord } from "../../../src/cluster/topology-records.ts";
 import type { Id } from "../../../src/shared/ids.ts";
 
@@ -28,7 +31,7 @@ export const aCopyKey: fc.Arbitrary<string> = fc
   .tuple(hexOf(4), hexOf(16))
   .map(([session, random]) => `${session}/${random}`);
 /** Milliseconds since 1970, sizes, counts. */
-const aCount = fc.maxSafeNat();
+export const aCount = fc.maxSafeNat();
 /** Any text that has a UTF-8 form. */
 export const aText = fc.string({ unit: "binary", maxLength: 40 });
 const pairs: fc.Arbitrary<HeaderPairs> = fc.array(fc.tuple(aText, aText), { maxLength: 4 });
@@ -186,6 +189,16 @@ export const aDeadLetter: fc.Arbitrary<DeadLetter> = merged(
   }),
   optional("node", aText),
 );
+
+export const anEvent: fc.Arbitrary<EventRecord> = merged(
+  fc.record({ atMs: aCount, kind: fc.constantFrom(...EVENT_KINDS), cause: aText, gateway: aText }),
+  merged(optional("node", aText), optional("domain", aText)),
+);
+
+export const aHealthReport: fc.Arbitrary<HealthReport> = fc.record({
+  beat: aCount,
+  missed: fc.array(fc.tuple(anId, fc.nat(10_000))).map((entries) => new Map(entries)),
+});
 
 export const aNodeRecord: fc.Arbitrary<NodeRecord> = merged(
   fc.record({

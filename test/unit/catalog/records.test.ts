@@ -54,6 +54,14 @@ import { decodeUpload, encodeUpload, type Upload } from "../../../src/catalog/re
 import { decodeVersion, encodeVersion, type Version } from "../../../src/catalog/records/version.ts";
 import type { ConfiguredTopology } from "../../../src/cluster/configured-topology.ts";
 import {
+  decodeEvent,
+  decodeEventCursor,
+  type EventRecord,
+  encodeEvent,
+  encodeEventCursor,
+} from "../../../src/cluster/events/event-record.ts";
+import { decodeHealthReport, encodeHealthReport, type HealthReport } from "../../../src/cluster/health/reports.ts";
+import {
   decodeFile,
   decodeNode,
   decodeTopology,
@@ -77,10 +85,13 @@ import {
   aCluster,
   aCopyEntry,
   aCopyKey,
+  aCount,
   aDeadLetter,
   aDying,
+  aHealthReport,
   aManifestPage,
   aNodeRecord,
+  anEvent,
   anUpload,
   aPart,
   aPendingDelete,
@@ -422,12 +433,63 @@ const deadLetterCodec: Codec<DeadLetter> = {
   ],
 };
 
+const eventCodec: Codec<EventRecord> = {
+  name: "event",
+  encode: encodeEvent,
+  decode: decodeEvent,
+  arbitrary: anEvent,
+  golden: [
+    [
+      { atMs: MS, kind: "NODE_OFFLINE", node: "n", domain: "d", cause: "why", gateway: "g/1" },
+      "0196cb427a3185c507b000ac4e4f44455f4f46464c494e45a16ea164a3776879a3672f31",
+    ],
+    [
+      { atMs: MS, kind: "DOMAIN_RECOVERED", cause: "", gateway: "g/1" },
+      "0196cb427a3185c507b000b0444f4d41494e5f5245434f5645524544c0c0a0a3672f31",
+    ],
+  ],
+};
+
+const eventCursorCodec: Codec<number> = {
+  name: "event cursor",
+  encode: encodeEventCursor,
+  decode: decodeEventCursor,
+  arbitrary: aCount,
+  golden: [[7, "019107"]],
+};
+
+const healthReportCodec: Codec<HealthReport> = {
+  name: "health report",
+  encode: encodeHealthReport,
+  decode: decodeHealthReport,
+  arbitrary: aHealthReport,
+  golden: [[{ beat: 3, missed: new Map([[ID_A, 10]]) }, "0192039192c4100190f3a2b4c5001122334455667788990a"]],
+};
+
 const nodeCodec: Codec<NodeRecord> = {
   name: "node",
   encode: encodeNode,
   decode: decodeNode,
   arbitrary: aNodeRecord,
   golden: [
+    [
+      {
+        uuid: ID_A,
+        name: "node-a1",
+        domain: "domain-a",
+        homeDomain: "standby",
+        weight: 100,
+        acceptsWrites: true,
+        physicalStorageId: "disk-7",
+        host: "10.0.0.1",
+        rack: "r1",
+        diskType: "nvme",
+        admitted: true,
+        configured: false,
+        decommissionedAtMs: MS,
+      },
+      "019dc4100190f3a2b4c500112233445566778899a76e6f64652d6131a8646f6d61696e2d61a77374616e64627964c3a66469736b2d37a831302e302e302e31a27231a46e766d65c3c2cb427a3185c507b000",
+    ],
     [
       {
         uuid: ID_A,
@@ -607,6 +669,9 @@ testCodec(pendingDeleteCodec);
 testCodec(copyCodec);
 testCodec(repairCodec);
 testCodec(deadLetterCodec);
+testCodec(eventCodec);
+testCodec(eventCursorCodec);
+testCodec(healthReportCodec);
 testCodec(nodeCodec);
 testCodec(topologyCodec);
 testCodec(appliedFileCodec);

@@ -506,6 +506,50 @@ describe("what is printed", () => {
     assert.deepEqual(admin.sent, []);
   });
 
+  test("nodes rejoin takes a node back, and events lists what happened, from the newest or after a number", async () => {
+    admin.answer("POST /api/v1/storage/cluster/nodes/node%20a/rejoin", { workers: WORKERS.workers.slice(0, 1) });
+    assert.match((await run(["nodes", "rejoin", "node a"])).stdout, /^NAME.*\nnode-a /);
+    assert.equal(admin.sent.pop(), "{}");
+    const event = {
+      sequence: 9,
+      kind: "NODE_OFFLINE",
+      time: "2026-11-22T10:00:00.000Z",
+      node: "node-a",
+      domain: null,
+      cause: "no answer",
+      gateway: "g/1",
+    };
+    admin.answer("/api/v1/storage/cluster/events?limit=50", { events: [event], last: 9 });
+    const { stdout } = await run("events");
+    assert.deepEqual(stdout.split("\n").slice(0, 2), [
+      "NUMBER  TIME                      KIND          NODE    DOMAIN  GATEWAY  CAUSE",
+      "9       2026-11-22T10:00:00.000Z  NODE_OFFLINE  node-a  -       g/1      no answer",
+    ]);
+    admin.answer("/api/v1/storage/cluster/events?limit=5&after=8", { events: [event], last: 9 });
+    const json = await run(["events", "--limit", "5", "--after", "8", "--json"]);
+    assert.deepEqual(JSON.parse(json.stdout), { events: [event], last: 9 });
+    assert.equal((await run("events --limit x")).code, 2);
+  });
+
+  test("events --follow tells new events a line each, until the gateway does not answer any more", async () => {
+    const event = {
+      kind: "NODE_ONLINE",
+      time: "2026-11-22T10:00:00.000Z",
+      node: "n",
+      domain: "d",
+      cause: "c",
+      gateway: "g",
+    };
+    admin.answer("/api/v1/storage/cluster/events?limit=1", { events: [{ ...event, sequence: 9 }], last: 9 });
+    admin.answer("/api/v1/storage/cluster/events?limit=1000&after=9", {
+      events: [{ ...event, sequence: 10 }],
+      last: 10,
+    });
+    const { code, stdout } = await run("events --follow --limit 1");
+    assert.notEqual(code, 0);
+    assert.equal(stdout, [9, 10].map((at) => `${at}  2026-11-22T10:00:00.000Z  NODE_ONLINE  n  d  g  c\n`).join(""));
+  });
+
   test("objects locate tells where each copy is", async () => {
     const { stdout } = await run(["objects", "locate", "photos", "a b/ü?.jpg"]);
     assert.deepEqual(stdout.split("\n").slice(0, 7), [

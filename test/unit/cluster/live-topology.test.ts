@@ -7,7 +7,7 @@ import { CatalogError } from "../../../src/catalog/kv.ts";
 import { setNode } from "../../../src/cluster/change-nodes.ts";
 import { LiveTopology } from "../../../src/cluster/live-topology.ts";
 import { TopologyChangeError } from "../../../src/cluster/topology-change-error.ts";
-import { recordAdmission } from "../../../src/cluster/topology-store.ts";
+import { loadTopology, recordAdmission } from "../../../src/cluster/topology-store.ts";
 import { silentLogger } from "../../../src/observability/logger.ts";
 import { createPlacement } from "../../../src/placement/placement.ts";
 import { idSource } from "../../../src/shared/ids.ts";
@@ -48,6 +48,35 @@ test("a change is one commit under a new epoch, and a process goes by it when it
   const { uuid } = cluster.handle("a");
   assert.equal(cluster.members.get(uuid)?.spec.writeGeneration, (await cluster.kv.get(nodeKey(uuid)))?.version);
   assert.equal(before.topology.nodes.find(({ name }) => name === "a")?.weight, 100);
+});
+
+test("whoever wants to know is told what the topology was and what it is, once for each change", async () => {
+  await using cluster = await openCluster();
+  const { kv, membership } = cluster;
+  const { catalog } = await follow(cluster);
+  const { topology, records } = (await loadTopology(kv)) ?? assert.fail();
+  const told: string[] = [];
+  await using live = new LiveTopology({
+    kv,
+    membership,
+    placementOf: (shape) => createPlacement(shape, quickHasher),
+    handlesOf: () => new Map([...cluster.handles.values()].map((handle) => [handle.uuid, handle])),
+    clock: cluster.clock,
+    logger: silentLogger,
+    intervalMs: INTERVAL_MS,
+    initial: { topology, records },
+    onChanged: (before, after) => {
+      const weights = [before, after].map((each) => each?.topology.nodes.find(({ name }) => name === "a")?.weight);
+      told.push(`${before?.topology.epoch} ${after.topology.epoch} ${weights.join(" ")}`);
+    },
+  });
+  await live.refresh();
+  await setNode(catalog, "a", { weight: 50 });
+  await live.refresh();
+  await setNode(catalog, "a", { weight: 60 });
+  await live.refresh();
+  await live.refresh();
+  assert.deepEqual(told, ["1 2 100 50", "2 3 50 60"]);
 });
 
 test("what says what is there already changes nothing", async () => {

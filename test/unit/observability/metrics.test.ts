@@ -91,6 +91,25 @@ test("the capacity of nodes is asked for at each scrape, and scrapes of theirs t
   ]);
 });
 
+test("the state, the conditions and the missed probes of nodes are shown, one series for each that holds", async () => {
+  const metrics = createMetrics({ version: "1", processMetrics: false });
+  const well = { node: "n1", state: "online", conditions: [], missedProbes: 0 };
+  metrics.watchHealth(() => [well, { node: "n2", state: "degraded", conditions: ["full", "slow"], missedProbes: 3 }]);
+  metrics.eventRecorded("NODE_FULL");
+  metrics.eventRecorded("NODE_FULL");
+  const { body } = await metrics.render();
+  const shown = body.split("\n").filter((line) => /^(s3_node_(state|condition|missed)|bulkhead_events)/.test(line));
+  assert.deepEqual(shown, [
+    'bulkhead_events_total{kind="NODE_FULL"} 2',
+    's3_node_state{node="n1",state="online"} 1',
+    's3_node_state{node="n2",state="degraded"} 1',
+    's3_node_condition{node="n2",condition="full"} 1',
+    's3_node_condition{node="n2",condition="slow"} 1',
+    's3_node_missed_probes{node="n1"} 0',
+    's3_node_missed_probes{node="n2"} 3',
+  ]);
+});
+
 test("what volumes hold and what compaction did is asked for at each scrape", async () => {
   const all = metrics();
   const compaction = { runs: 3, failures: 1, movedBytes: 10, removedBytes: 100, damagedRecords: 0 };

@@ -306,6 +306,22 @@ test("an unverified copy is read only when no other is left", async () => {
   assert.equal(world.reads[0]?.ranges.length, 1);
 });
 
+test("a copy whose node is not quite well is read after the others of its rank, whatever the load, and not after doubtful ones", async () => {
+  const world = await makeWorld({ length: 10, states: ["ok", "ok", "unverified"] });
+  world.last.add("d0-0");
+  await readAll(world);
+  assert.deepEqual(
+    world.reads.map((each) => each.ranges.length),
+    [0, 1, 0],
+  );
+  world.away.add("d1-0");
+  await readAll(world);
+  assert.deepEqual(
+    world.reads.map((each) => each.ranges.length),
+    [1, 1, 0],
+  );
+});
+
 test("nodes that serve no reads are never asked, and all copies are named when none is left", async () => {
   const world = await makeWorld({ length: 10, states: ["ok", "unverified", "corrupt"] });
   for (const node of ["d0-0", "d1-0", "d2-0"]) world.away.add(node);

@@ -121,12 +121,16 @@ test("a gateway that is not the leader delivers nothing until it is", async () =
 test("an event is posted as JSON with the secret; another answer than 2xx, and none in time, is a failure", async () => {
   const bodies: unknown[] = [];
   let status = 204;
-  const server = createServer(async (request, response) => {
+  const server = createServer((request, response) => {
     if (status === 0) return;
-    const chunks: Buffer[] = [];
-    for await (const chunk of request) chunks.push(chunk as Buffer);
-    bodies.push([request.headers[SECRET_HEADER], JSON.parse(Buffer.concat(chunks).toString())]);
-    response.writeHead(status).end("answer");
+    let body = "";
+    request.setEncoding("utf8").on("data", (text: string) => {
+      body += text;
+    });
+    request.once("end", () => {
+      bodies.push([request.headers[SECRET_HEADER], JSON.parse(body)]);
+      response.writeHead(status).end("answer");
+    });
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");

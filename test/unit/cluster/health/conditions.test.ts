@@ -66,6 +66,10 @@ test("live signs: small calls of the last minutes make the mean, and only traffi
   signs.succeeded("put", 60_000, 64 * 2 ** 20);
   signs.succeeded("list", 60_000, 0);
   assert.equal(signs.signs().latencyMs, 150);
+  // Nobody was asked for it.
+  clock.advance(10);
+  signs.succeeded("capacity", 0, 0);
+  assert.equal(signs.signs().lastSuccessMs, clock.monotonicMs() - 10);
   clock.advance(300_001);
   assert.equal(signs.signs().latencyMs, undefined);
   for (let call = 0; call < 1_000; call++) signs.succeeded("head", 5, 0);

@@ -185,6 +185,16 @@ test("a gateway that is not the leader reports what it misses and decommissions 
   assert.equal((await readReports(catalog)).size, 0, "there is nothing to report any more");
 });
 
+test("what a gateway reported whose session has ended is forgotten", async () => {
+  await using cluster = await openCluster();
+  const { clock, kv } = cluster;
+  const gone = await openCatalog(kv, { clock, ids: idSource(clock, seededRandom(5)), host: "g", pid: 5 });
+  await writeReport(gone, { beat: 1, missed: new Map([[cluster.handle("a").uuid, 10]]) });
+  const decommissioner = await decommissionerOf(cluster);
+  await decommissioner.run();
+  assert.equal((await readReports(gone)).size, 0);
+});
+
 test("a report that its gateway does not renew stops counting", async () => {
   await using cluster = await openCluster();
   const { clock, kv } = cluster;
