@@ -90,7 +90,10 @@ export class Membership implements AsyncDisposable {
       };
       const peersMs = (): number[] => this.#latenciesBeside(spec.uuid);
       const node = { spec, handle, admitted: admitted.has(spec.uuid), announceOnline, peersMs };
-      nodes.set(spec.uuid, new TrackedNode(this.#deps, node));
+      const tracked = new TrackedNode(this.#deps, node);
+      // The same node, reached in another way: it is what it was until its check says otherwise.
+      if (before !== undefined) tracked.inherit(before);
+      nodes.set(spec.uuid, tracked);
     }
     return nodes;
   }

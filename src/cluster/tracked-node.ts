@@ -126,6 +126,17 @@ export class TrackedNode implements Member {
     if (!after) this.#checkIn(0);
   }
 
+  /** It is the node that had another handle before. */
+  inherit(before: TrackedNode): void {
+    this.#health = before.#health;
+    this.#reason = before.#reason;
+    this.#sinceMs = before.#sinceMs;
+    this.#answers = before.#answers;
+    this.#announced = before.#announced;
+    this.#admitted ||= before.#admitted;
+    this.respecify(before.#spec);
+  }
+
   get node(): StorageNode {
     return this.handle.node;
   }

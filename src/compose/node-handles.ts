@@ -83,10 +83,12 @@ export class NodeHandles implements AsyncDisposable {
   async of(clusterId: Id, records: ReadonlyMap<Id, NodeRecord>): Promise<ReadonlyMap<Id, LoadedNodeHandle>> {
     this.#clusterId = clusterId;
     const connections = await this.#connections(clusterId);
+    const opening: Promise<void>[] = [];
     for (const record of records.values()) {
       const way = this.#configured.get(record.name) ?? wayTo(record, connections.get(record.uuid));
-      if (way !== undefined && record.leaving !== true) this.#open(record, way);
+      if (way !== undefined && record.leaving !== true) opening.push(this.#open(record, way));
     }
+    await Promise.all(opening);
     for (const [uuid, { handle, way }] of this.#opened) {
       const record = records.get(uuid);
       const reachable = this.#configured.has(way.config.name) || connections.has(uuid);
@@ -119,7 +121,7 @@ export class NodeHandles implements AsyncDisposable {
     await Promise.all(this.#closing);
   }
 
-  #open(record: NodeRecord, way: Way): void {
+  async #open(record: NodeRecord, way: Way): Promise<void> {
     const text = textOf(way);
     const before = this.#opened.get(record.uuid);
     if (before?.text === text) return;
@@ -129,6 +131,8 @@ export class NodeHandles implements AsyncDisposable {
     const secrets = { ...this.#deps.secrets, nodes: new Map(keys === undefined ? [] : [[config.name, keys]]) };
     const deps = { ...this.#deps, secrets, clusterId: this.#clusterId };
     const handle = openNodeHandle(deps, config, record.admitted);
+    // It takes the other one's place when it can be asked: no request is to meet a node that is not open yet.
+    if (before !== undefined) await handle.node.probe("reach").catch(() => {});
     this.#opened.set(record.uuid, { handle, way, text });
     if (before !== undefined) this.#leave(before.handle);
   }

@@ -7,10 +7,12 @@ import { Holdings } from "../catalog/journal/holdings.ts";
 import type { JournalNode } from "../catalog/journal/journal-nodes.ts";
 import { identityOf, JournalReader } from "../catalog/journal/journal-reader.ts";
 import { noteLocally, type Replayed, type ReplayProgress, replay } from "../catalog/journal/replay.ts";
-import { orphansHeldKey } from "../catalog/keys.ts";
+import { nodeConnectionKey, orphansHeldKey } from "../catalog/keys.ts";
 import type { KvStore } from "../catalog/kv.ts";
 import { openLmdbKv } from "../catalog/lmdb/lmdb-kv.ts";
 import { readIdentityDocument, writeIdentityDocument } from "../cluster/identity.ts";
+import type { NodeRecord } from "../cluster/topology-records.ts";
+import { loadTopology } from "../cluster/topology-store.ts";
 import type { Config, NodeConfig, Secrets } from "../config/config.ts";
 import type { StorageNode } from "../nodes/storage-node.ts";
 import { createLoggers } from "../observability/logger.ts";
@@ -106,6 +108,9 @@ export async function rebuildCatalog(options: RebuildOptions): Promise<RebuildRe
   const replayed = await startStep("the catalog cannot be rebuilt", () =>
     replayInto(draft, reader, options.onProgress),
   );
+  const added = await unseenAddedNodes(replayed.kv, nodes);
+  unseen.push(...added);
+  if (added.length > 0 && !options.acceptUnseen) await requireAddedNodes(replayed.kv, unseen, draft);
   const report = reportOf(replayed, { clusterId, unseen, badPieces });
   if (!options.acceptUnseen) await requireWhole(report, replayed.kv, draft);
   if (unseen.length > 0 || report.gapUntil !== undefined) {
@@ -208,6 +213,35 @@ async function requireWhole({ gapUntil, badPieces, unseen }: RebuildReport, kv: 
   const nodes = unseen.map(({ node, reason }) => `${node}: ${reason}`).join("; ");
   throw new StartError(
     `${missing} in the journal on the nodes that answer, and may be on those that do not (${nodes}); --accept-unseen rebuilds from what is there`,
+  );
+}
+
+/** Nodes in use that the configuration does not name, as they were added by command: their journal was not asked. */
+async function unseenAddedNodes(kv: KvStore, nodes: readonly JournalNode[]): Promise<UnseenNode[]> {
+  const { records } = (await loadTopology(kv)) ?? { records: new Map<Id, NodeRecord>() };
+  const unseen = [...records.values()].filter(
+    ({ uuid, admitted, configured }) => admitted && configured && !nodes.some((node) => node.uuid === uuid),
+  );
+  const reason = "it was added by command; name it in the configuration to have its journal read";
+  const added = await Promise.all(
+    unseen.map(async ({ uuid, name, domain }) =>
+      (await kv.get(nodeConnectionKey(uuid))) === undefined ? [] : [{ node: name, domain, reason }],
+    ),
+  );
+  return added.flat();
+}
+
+/** @throws StartError after it took the draft away, where those nodes may know what others do not */
+async function requireAddedNodes(kv: KvStore, unseen: readonly UnseenNode[], draft: string): Promise<void> {
+  const topology = (await loadTopology(kv))?.topology;
+  if (topology === undefined) return;
+  const active = topology.domains.filter(({ role }) => role === "active").map(({ name }) => name);
+  if (domainsThatAnswer(active, unseen, topology.replication).enough) return;
+  await kv.close();
+  await rm(draft, { recursive: true, force: true });
+  const reasons = unseen.map(({ node, domain, reason }) => `${node} in ${domain}: ${reason}`).join("; ");
+  throw new StartError(
+    `too few nodes were asked to see all that was acknowledged (${reasons}); --accept-unseen rebuilds from what is there`,
   );
 }
 

@@ -33,12 +33,20 @@ export function readNode(
   const index = among.nodes.length;
   const findings = checkNodes(storage, () => false).filter(({ path }) => path[1] === "nodes" && path[2] === index);
   if (findings.length > 0) {
-    return { problems: findings.map(({ path, reason }) => `${String(path[3])} ${reason}`) };
+    return { problems: findings.map(({ path, reason }) => `${String(path[3])} ${byNames(reason, among.nodes)}`) };
   }
   const alone = { ...storage, nodes: [parsed.data] };
   const [node] = resolveNodes(alone, "");
   if (node === undefined) throw new Error("a node that passed its checks was not resolved");
   return { node, keys: resolveNodeSecrets(alone).get(node.name) };
+}
+
+/** A reason that names nodes instead of their places in a file that has them not. */
+function byNames(reason: string, nodes: readonly NodeConfig[]): string {
+  return reason.replaceAll(/storage\.nodes\[(\d+)\]/g, (place, index) => {
+    const name = nodes[Number(index)]?.name;
+    return name === undefined ? place : `node ${name}`;
+  });
 }
 
 /** The cluster as a file would have it, as far as the checks of a node look. */

@@ -83,9 +83,9 @@ test("nodes and domains are added, weighed, disabled and removed and the factor 
     await step("a node is disabled", () => change(gateway, `PATCH nodes/${nodeName(0)}`, { enabled: false }));
     await step("and enabled", () => change(gateway, `PATCH nodes/${nodeName(0)}`, { enabled: true }));
     await step("there are two copies again", () => change(gateway, "PUT config", { replication: { factor: 2 } }));
-    await step("the file changes a weight", async () => {
-      const nodes = storage.nodes.map((node, index) => (index === 1 ? { ...node, weight: 70 } : node));
-      await write({ nodes });
+    await step("the file changes a weight, and how every node is reached", async () => {
+      const reached = storage.nodes.map((node) => ({ ...node, metricsPath: "/elsewhere" }));
+      await write({ nodes: reached.map((node, index) => (index === 1 ? { ...node, weight: 70 } : node)) });
       await change(gateway, "POST config/reload");
     });
     await step("an empty node is added", () =>

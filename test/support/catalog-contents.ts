@@ -145,6 +145,8 @@ const KINDS_OF_THE_CLUSTER: ReadonlySet<string> = new Set([
   "topology",
   "applied-file",
   "node",
+  "node-connection",
+  "policy-history",
   "session",
   "local",
   "collected",

@@ -47,6 +47,11 @@ export class StaticMembers implements Members {
     if (spec !== undefined) this.#specs.set(uuid, { ...spec, ...change });
   }
 
+  /** The node left the cluster. */
+  remove(uuid: Id): void {
+    this.#specs.delete(uuid);
+  }
+
   get(uuid: Id): Member | undefined {
     const spec = this.#specs.get(uuid);
     const node = this.#nodes.get(uuid);

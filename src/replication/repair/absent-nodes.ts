@@ -1,14 +1,15 @@
 /**
  * Puts the copies of nodes that are gone on record as work: of nodes that were replaced, and of those that the
  * configuration does not name any more. They become `unverified`: made anew elsewhere in their domain, or checked should
- * their node come back after all.
+ * their node come back after all. Those of a node that an operator gave up are missing, but for the last one of a blob.
  */
 import { decodeCopyEntry } from "../../catalog/blobs.ts";
 import { type Catalog, walk } from "../../catalog/catalog.ts";
-import { copiesRange, copyKeyOfIndex } from "../../catalog/keys.ts";
+import { copiesRange, copyKeyOfIndex, nodeKey } from "../../catalog/keys.ts";
 import type { KvEntry } from "../../catalog/kv.ts";
-import { isSamePlace, type Location, type Slot } from "../../catalog/records/blob.ts";
+import { isReadable, isSamePlace, type Location, type Slot } from "../../catalog/records/blob.ts";
 import type { Members } from "../../cluster/members.ts";
+import { decodeNode } from "../../cluster/topology-records.ts";
 import type { Logger } from "../../observability/logger.ts";
 import type { Clock } from "../../shared/clock.ts";
 import type { Id } from "../../shared/ids.ts";
@@ -60,9 +61,10 @@ export class AbsentNodes {
       const doneAtMs = this.#done.get(uuid);
       if (doneAtMs !== undefined && clock.monotonicMs() < doneAtMs + AGAIN_MS) continue;
       const startedAtMs = clock.monotonicMs();
+      const givenUp = await this.#isGivenUp(uuid);
       let ofNode = 0;
       await forEachConcurrently(walk(catalog.kv, copiesRange(uuid)), CONCURRENCY, signal, async (entry) => {
-        if (this.#isLost(uuid) && (await this.#mark(uuid, entry))) ofNode += 1;
+        if (this.#isLost(uuid) && (await this.#mark(uuid, entry, givenUp))) ofNode += 1;
       });
       if (ofNode > 0)
         logger.warn({ node: name, copies: ofNode }, "the copies of a node that is gone are to be made anew");
@@ -76,12 +78,27 @@ export class AbsentNodes {
     return this.#deps.isLost?.(nodeUuid) ?? isAbsent(this.#deps.members(), nodeUuid);
   }
 
-  async #mark(nodeUuid: Id, entry: KvEntry): Promise<boolean> {
+  /** Whether an operator took the node out as one that does not come back. */
+  async #isGivenUp(nodeUuid: Id): Promise<boolean> {
+    const entry = await this.#deps.catalog.kv.get(nodeKey(nodeUuid));
+    return entry !== undefined && decodeNode(entry.value).leaving === true;
+  }
+
+  /** Whether a copy is there to be read for all that is known. */
+  #isGood(slot: Slot): boolean {
+    return isReadable(slot) && slot.state !== "unverified" && !isAbsent(this.#deps.members(), slot.location.nodeUuid);
+  }
+
+  async #mark(nodeUuid: Id, entry: KvEntry, givenUp: boolean): Promise<boolean> {
     const { blobId, slot: number, home } = decodeCopyEntry(entry.value);
     const location: Location = { nodeUuid, key: copyKeyOfIndex(entry.key) };
     const outcome = await this.#deps.ledger.change(blobId, home, ({ blob }) => {
       const slot = blob.slots[number];
-      if (slot?.state !== "ok" || !isSamePlace(slot.location, location)) return undefined;
+      if (slot === undefined || !isSamePlace(slot.location, location)) return undefined;
+      if (givenUp && blob.slots.some((other) => this.#isGood(other))) {
+        return { slots: withSlot(blob.slots, number, { state: "missing", domain: slot.domain }) };
+      }
+      if (slot.state !== "ok") return undefined;
       const doubtful: Slot = { state: "unverified", domain: slot.domain, location };
       return { slots: withSlot(blob.slots, number, doubtful) };
     });

@@ -6,6 +6,7 @@ import { problemSchema, scrubsSchema, workersSchema } from "../../../src/admin/a
 import { changesSchema, snapshotSchema, verificationSchema } from "../../../src/admin/catalog-types.ts";
 import { durabilitySchema, provePageSchema } from "../../../src/admin/prove/prove-types.ts";
 import { createAdminServer } from "../../../src/admin/server.ts";
+import { liveSettingsSchema, reloadSchema } from "../../../src/admin/topology-types.ts";
 import { orphansHeldKey } from "../../../src/catalog/keys.ts";
 import { loadTopology } from "../../../src/cluster/topology-store.ts";
 import { type LogFields, type Logger, silentLogger } from "../../../src/observability/logger.ts";
@@ -268,4 +269,75 @@ test("the proof of every object is told a page at a time, and the estimate besid
   assert.equal((await server.fetch("/api/v1/prove")).status, 401);
   const answer = await (await server.ask("/api/v1/storage/cluster/durability")).json();
   assert.equal(durabilitySchema.parse(answer).mean_time_to_loss_years, null);
+});
+
+test("nodes and domains are added, changed and removed, and what contradicts the cluster is a conflict by name", async () => {
+  await using server = await openServer();
+  const at = "/api/v1/storage/cluster";
+  const send = (method: string, path: string, body?: object): Promise<Response> =>
+    server.ask(`${at}/${path}`, { method, ...(body === undefined ? {} : { body: JSON.stringify(body) }) });
+  const conflict = async (response: Promise<Response>): Promise<string> => assertProblem(await response, 409);
+  const node = {
+    name: "new",
+    endpoint: "volume:/disks/new",
+    domain: "d0",
+    physical_storage_id: "p",
+    metrics_path: "/m",
+  };
+  assert.deepEqual(JSON.parse(await conflict(send("POST", "nodes", node))), {
+    name: "new",
+    endpoint: "volume:/disks/new",
+    faultDomain: "d0",
+    physicalStorageId: "p",
+    metricsPath: "/m",
+  });
+  await assertProblem(await send("POST", "nodes", { ...node, colour: "red" }), 400);
+  await assertProblem(await send("POST", "nodes", { name: "new" }), 400);
+  assert.equal((await send("PATCH", "nodes/d0-0", { enabled: false, rack: "r" })).status, 200);
+  await assertProblem(await send("PATCH", "nodes/d0-0", { enabled: false, accepts_writes: true }), 400);
+  await assertProblem(await send("PATCH", "nodes/d0-0", { access_key: "k" }), 400);
+  assert.match(await conflict(send("DELETE", "nodes/d0-0")), /domains\.d0 is an active domain without any node/);
+  await assertProblem(await send("DELETE", "nodes/z"), 404);
+  await assertProblem(await send("DELETE", "nodes/d0-0?lost=maybe"), 400);
+  assert.equal((await send("POST", "domains", { name: "d2" })).status, 201);
+  assert.match(await conflict(send("POST", "domains", { name: "d2" })), /there is a domain d2 already/);
+  assert.match(await conflict(send("PATCH", "domains/d2", { accepts_writes: true })), /without any node/);
+  assert.equal((await send("DELETE", "domains/d2")).status, 200);
+  await assertProblem(await send("PATCH", "domains/d2", { min_nodes: 1 }), 404);
+  await assertProblem(await send("POST", "domains", { name: "a b" }), 400);
+});
+
+test("live settings are read and changed as a whole, under a version, and a reload tells what it could not take over", async () => {
+  await using server = await openServer();
+  const at = "/api/v1/storage/cluster/config";
+  const settings = liveSettingsSchema.parse(await (await server.ask(at)).json());
+  assert.deepEqual(settings.replication, { factor: 2, quorum: 2, domain_choice: "hash" });
+  const put = (body: object): Promise<Response> => server.ask(at, { method: "PUT", body: JSON.stringify(body) });
+  assert.match(
+    await assertProblem(await put({ replication: { factor: 3 } }), 409),
+    /replication\.factor must be at most 2/,
+  );
+  await assertProblem(await put({ replication: { factor: "many" } }), 400);
+  await assertProblem(await put({ version: settings.version + 1, replication: { quorum: 1 } }), 409);
+  assert.equal((await put({ version: settings.version, replication: { factor: 1, quorum: "auto" } })).status, 200);
+  const stored = await loadTopology(server.gateway.kv);
+  assert.deepEqual([stored?.topology.replication.factor, stored?.topology.replication.quorum], [1, 1]);
+  const after = liveSettingsSchema.parse(await (await server.ask(at)).json());
+  assert.deepEqual(
+    after.previous_factors.map(({ factor }) => factor),
+    [2],
+  );
+  const reloaded = reloadSchema.parse(await (await server.ask(`${at}/reload`, { method: "POST" })).json());
+  assert.deepEqual(reloaded.needs_restart, ["server.s3"]);
+});
+
+test("a node that is added while the gateway serves does not make it unready", async () => {
+  await using server = await openServer();
+  assert.equal((await server.fetch("/readyz")).status, 200);
+  server.gateway.members.setState(server.gateway.node("d1-0").uuid, "joining");
+  const ready = await server.fetch("/readyz");
+  assert.equal(ready.status, 200);
+  await using fresh = new AdminServer(server.gateway, server.client);
+  await fresh.listen();
+  assert.equal((await fresh.fetch("/readyz")).status, 503, "one that was never ready waits for its nodes");
 });

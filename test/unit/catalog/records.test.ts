@@ -61,6 +61,7 @@ import {
   encodeEventCursor,
 } from "../../../src/cluster/events/event-record.ts";
 import { decodeHealthReport, encodeHealthReport, type HealthReport } from "../../../src/cluster/health/reports.ts";
+import { decodePolicyHistory, encodePolicyHistory, type PastFactor } from "../../../src/cluster/policy-history.ts";
 import {
   decodeFile,
   decodeNode,
@@ -652,6 +653,33 @@ function plain(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, plain(inner)]));
 }
 
+const policyHistoryCodec: Codec<readonly PastFactor[]> = {
+  name: "policy history",
+  encode: encodePolicyHistory,
+  decode: decodePolicyHistory,
+  arbitrary: fc.array(fc.record({ factor: fc.integer({ min: 1, max: 100 }), untilMs: fc.constant(MS) }), {
+    maxLength: 16,
+  }),
+  golden: [
+    [
+      [
+        { factor: 2, untilMs: MS },
+        { factor: 3, untilMs: MS },
+      ],
+      "0191929202cb427a3185c507b0009203cb427a3185c507b000",
+    ],
+  ],
+};
+
+test("a node that is leaving says so at the end of its record", () => {
+  const [[record, hex] = assert.fail()] = nodeCodec.golden;
+  const leaving = encodeNode({ ...record, configured: false, leaving: true });
+  assert.equal(decodeNode(leaving).leaving, true);
+  // One field more, and another value of the one before.
+  assert.equal(leaving.length, hex.length / 2 + 1);
+});
+
+testCodec(policyHistoryCodec);
 testCodec(blobCodec);
 testCodec(versionCodec);
 testCodec(partCodec);

@@ -310,10 +310,8 @@ class AdminServer {
       const answer = (): void =>
         void response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
       if (request.method === "GET") return answer();
-      request.setEncoding("utf8").once("data", (text: string) => {
-        this.sent.push(text);
-        answer();
-      });
+      request.setEncoding("utf8").once("data", (text: string) => void this.sent.push(text));
+      request.once("end", answer);
     });
   }
 
@@ -548,6 +546,89 @@ describe("what is printed", () => {
     const { code, stdout } = await run("events --follow --limit 1");
     assert.notEqual(code, 0);
     assert.equal(stdout, [9, 10].map((at) => `${at}  2026-11-22T10:00:00.000Z  NODE_ONLINE  n  d  g  c\n`).join(""));
+  });
+
+  test("a node is added with its keys from the environment or a file, never shown, and told to be wrong where it is", async () => {
+    admin.answer("POST /api/v1/storage/cluster/nodes", { workers: WORKERS.workers.slice(0, 1) });
+    const place = ["--endpoint", "http://10.0.0.9:9000", "--domain", "a"];
+    const env = { BULKHEAD_NODE_ACCESS_KEY: "access", BULKHEAD_NODE_SECRET_KEY: "secret-of-node" };
+    const added = await run(["nodes", "add", "node-c", ...place, "--weight", "50"], { env });
+    assert.deepEqual([added.code, added.stdout.includes("secret-of-node")], [0, false]);
+    const sent = { name: "node-c", endpoint: "http://10.0.0.9:9000", domain: "a" };
+    assert.deepEqual(JSON.parse(admin.sent.pop() ?? ""), {
+      ...sent,
+      weight: 50,
+      access_key: "access",
+      secret_key: "secret-of-node",
+    });
+    const files = { "data/keys/admin-api-key": KEY, "/the/secret": "from-a-file" };
+    await run(["nodes", "add", "node-c", ...place, "--access-key", "k", "--secret-key-file", "/the/secret"], { files });
+    assert.deepEqual(JSON.parse(admin.sent.pop() ?? ""), { ...sent, access_key: "k", secret_key: "from-a-file" });
+    admin.answer("POST /api/v1/storage/cluster/nodes", { workers: WORKERS.workers.slice(1, 2) });
+    assert.equal((await run(["nodes", "add", "node-s", ...place])).code, 1, "its first check failed");
+    admin.sent.pop();
+    for (const wrong of ["nodes add node-c", "nodes add node-c --endpoint http://x", "domains set a", "config set"]) {
+      assert.equal((await run(wrong)).code, 2, wrong);
+    }
+    assert.deepEqual(admin.sent, []);
+  });
+
+  test("nodes are disabled, enabled and removed, domains added, changed and removed", async () => {
+    admin.answer("PATCH /api/v1/storage/cluster/nodes/a", { workers: WORKERS.workers.slice(0, 1) });
+    await run("nodes disable a");
+    await run("nodes enable a");
+    assert.deepEqual(
+      admin.sent.splice(0).map((body) => JSON.parse(body)),
+      [{ enabled: false }, { enabled: true }],
+    );
+    admin.answer("DELETE /api/v1/storage/cluster/nodes/a", { removed: "a", copies_on_record: false });
+    assert.equal((await run("nodes remove a")).stdout, "Node a is no member any more.\n");
+    admin.answer("DELETE /api/v1/storage/cluster/nodes/a?lost=true", { removed: "a", copies_on_record: true });
+    assert.match((await run("nodes remove a --lost")).stdout, /its copies are made anew/);
+    const DOMAINS = { replication_factor: 2, write_quorum: 2, domains: [] };
+    admin.answer("POST /api/v1/storage/cluster/domains", DOMAINS);
+    admin.answer("PATCH /api/v1/storage/cluster/domains/c", DOMAINS);
+    admin.answer("DELETE /api/v1/storage/cluster/domains/c", DOMAINS);
+    admin.sent.splice(0);
+    await run("domains add c --replica-count 2 --priority 0");
+    await run("domains set c --accepts-writes yes");
+    const removed = await run("domains remove c --json");
+    assert.deepEqual(JSON.parse(removed.stdout), DOMAINS);
+    assert.deepEqual(
+      admin.sent.slice(0, 2).map((body) => JSON.parse(body)),
+      [{ name: "c", replica_count: 2, priority: 0 }, { accepts_writes: true }],
+    );
+    admin.sent.splice(0);
+  });
+
+  test("live settings are shown with the factors that there were before, and changed; a reload tells what has to wait", async () => {
+    const settings = {
+      version: 7,
+      replication: { factor: 3, quorum: 2, domain_choice: "hash" },
+      degraded_write: { enabled: true, min_replicas: 1, handoff: "any" },
+      virtual_nodes_per_node: 150,
+      domains_that_accept_writes: 3,
+      previous_factors: [{ factor: 2, until: "2026-01-02T03:04:05.000Z" }],
+    };
+    admin.answer("/api/v1/storage/cluster/config", settings);
+    assert.match(
+      (await run("config get")).stdout,
+      /Factor: +3 of 3[^]*before 2026-01-02T03:04:05.000Z was planned with factor 2/,
+    );
+    admin.answer("PUT /api/v1/storage/cluster/config", settings);
+    await run("config set --factor 3 --quorum auto --degraded-write no --if-version 6");
+    assert.deepEqual(JSON.parse(admin.sent.pop() ?? ""), {
+      replication: { factor: 3, quorum: "auto" },
+      degraded_write: { enabled: false },
+      version: 6,
+    });
+    const report = { changed: true, needs_restart: ["server.s3"], version: 8 };
+    admin.answer("POST /api/v1/storage/cluster/config/reload", report);
+    assert.match(
+      (await run("config reload")).stdout,
+      /was changed; its version is 8\.\nTaken over at the next start: server\.s3/,
+    );
+    admin.sent.splice(0);
   });
 
   test("objects locate tells where each copy is", async () => {

@@ -404,7 +404,10 @@ test("any sequence of changes keeps the topology sound, and moves only the share
         const [was, is] = [rings(before), rings(after)];
         for (const [of, { owners, shares }] of is) {
           const earlier = was.get(of);
-          if (earlier === undefined || earlier.shares.size === 0 || shares.size === 0) continue;
+          // A ring without weight owns nothing, so that all of it moves.
+          const hasWeight = (each: ReadonlyMap<Id, number> | undefined): boolean =>
+            [...(each?.values() ?? [])].some((share) => share > 0);
+          if (earlier === undefined || !hasWeight(earlier.shares) || !hasWeight(shares)) continue;
           const moved = owners.filter((owner, at) => owner !== earlier.owners[at]).length / owners.length;
           const uuids = new Set([...shares.keys(), ...earlier.shares.keys()]);
           const gained = [...uuids].reduce(

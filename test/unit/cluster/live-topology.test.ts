@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { openCatalog } from "../../../src/catalog/catalog.ts";
 import { nodeKey } from "../../../src/catalog/keys.ts";
 import { CatalogError } from "../../../src/catalog/kv.ts";
-import { setNode } from "../../../src/cluster/change-nodes.ts";
+import { addNode, setNode } from "../../../src/cluster/change-nodes.ts";
 import { LiveTopology } from "../../../src/cluster/live-topology.ts";
 import { TopologyChangeError } from "../../../src/cluster/topology-change-error.ts";
 import { loadTopology, recordAdmission } from "../../../src/cluster/topology-store.ts";
@@ -152,4 +152,43 @@ test("whoever asks while a look is under way gets one that began after", async (
   gate.resolve();
   await Promise.all([first, second]);
   assert.equal(weightOf("a"), 3);
+});
+
+test("a change is told with the topology before and after; nodes are opened anew also where it is the same", async () => {
+  await using cluster = await openCluster();
+  const { catalog } = await follow(cluster);
+  const told: string[] = [];
+  let opened = 0;
+  const live = new LiveTopology({
+    kv: cluster.kv,
+    membership: cluster.membership,
+    placementOf: (topology) => createPlacement(topology, quickHasher),
+    handlesOf: async () => {
+      opened++;
+      return new Map([...cluster.handles.values()].map((handle) => [handle.uuid, handle]));
+    },
+    onChanged: (before, after) => void told.push(`${before.nodes.length} ${after.nodes.length}`),
+    clock: cluster.clock,
+    logger: silentLogger,
+    intervalMs: INTERVAL_MS,
+  });
+  await live.refresh();
+  assert.deepEqual([told, opened], [[], 0]);
+  await live.refresh(true);
+  assert.deepEqual([told, opened], [[], 1]);
+  const node = {
+    name: "c",
+    domain: "d0",
+    weight: 1,
+    acceptsWrites: true,
+    physicalStorageId: "c",
+    host: "c",
+    diskType: "ssd",
+  } as const;
+  await addNode(catalog, { node, connection: () => Buffer.alloc(1) }, idSource(cluster.clock, seededRandom(9)));
+  await live.refresh();
+  assert.deepEqual([told, opened], [["2 3"], 2]);
+  await live.refresh();
+  assert.equal(opened, 2);
+  await live[Symbol.asyncDispose]();
 });

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import type { ConfiguredNode, ConfiguredTopology } from "../../../src/cluster/configured-topology.ts";
 import { mergeTopology, TopologyConflictError } from "../../../src/cluster/merge-topology.ts";
-import { domainOf, policyOf } from "../placement/topologies.ts";
+import { domainOf, policyOf, standbyDomain } from "../placement/topologies.ts";
 
 function nodeOf(name: string, change: Partial<ConfiguredNode> = {}): ConfiguredNode {
   const rest = { weight: 100, acceptsWrites: true, host: name, diskType: "ssd" } as const;
@@ -48,6 +48,19 @@ test("what the file says anew is carried over, beside what was changed otherwise
     ...file,
     nodes: [nodeOf("a", { weight: 50, rack: "r1" }), nodeOf("new"), nodeOf("added")],
   });
+});
+
+test("priorities that were changed stay while the file names the same domains in its order; standby comes last", () => {
+  const [d0, d1, added] = [domainOf("d0"), domainOf("d1"), domainOf("added")];
+  const current = topologyOf(FILE.nodes, { domains: [added, d1, d0] });
+  const order = (file: ConfiguredTopology, of = current): string =>
+    mergeTopology(FILE, of, file)
+      .domains.map(({ name }) => name)
+      .join(" ");
+  assert.equal(order(FILE), "added d1 d0");
+  assert.equal(order({ ...FILE, domains: [d1, d0] }), "d1 d0 added");
+  const withStandby = topologyOf(FILE.nodes, { domains: [d0, d1, standbyDomain, added] });
+  assert.equal(order(FILE, withStandby), "d0 d1 added standby");
 });
 
 test("the same change in both is none to decide about", () => {
