@@ -8,6 +8,7 @@ import { replication } from "../admin/cluster-views.ts";
 import { createAdminServer } from "../admin/server.ts";
 import type { Config, ListenAddress, Secrets } from "../config/config.ts";
 import type { Principal } from "../objects/api.ts";
+import { metered } from "../observability/foreground.ts";
 import { createLoggers, type Logger } from "../observability/logger.ts";
 import { createMetrics } from "../observability/metrics.ts";
 import { rootCredentials } from "../s3/credentials.ts";
@@ -74,6 +75,7 @@ export async function startGateway(options: {
     orphans: storage.orphans,
     scrubbing: storage.scrubbing,
     setNode: storage.setNode,
+    jobs: storage.jobs,
     journal: storage.journal,
     ...storage.care,
     placeOf: nodePlaces(config.storage.nodes, storage.catalog.clusterId),
@@ -127,7 +129,7 @@ export async function startGateway(options: {
     clock,
     random,
     logger: loggers.named("s3"),
-    metrics,
+    metrics: metered(metrics, storage.foreground),
   });
   const logger = loggers.named("server");
   const adminUrl = await serve(stack, adminServer, {

@@ -17,6 +17,7 @@ import type { CatalogConfig, Config, Secrets } from "../config/config.ts";
 import type { VolumeUsage } from "../nodes/volume/compactor.ts";
 import type { ObjectService, Principal } from "../objects/api.ts";
 import { createObjectService } from "../objects/object-service.ts";
+import type { ForegroundMeter } from "../observability/foreground.ts";
 import type { Loggers } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import { createHasher } from "../placement/hasher.ts";
@@ -24,6 +25,7 @@ import { createPlacement, type Placement } from "../placement/placement.ts";
 import type { Topology } from "../placement/topology.ts";
 import { createBlobStore } from "../replication/blob-store.ts";
 import { createDiscarder } from "../replication/discard.ts";
+import type { Jobs } from "../replication/jobs/jobs.ts";
 import { type CopyDamage, createBlobReader } from "../replication/read/blob-reader.ts";
 import { DyingSweeper } from "../replication/reclaim/dying-sweeper.ts";
 import { OpenReads } from "../replication/reclaim/open-reads.ts";
@@ -40,6 +42,7 @@ import { type Id, idSource } from "../shared/ids.ts";
 import { KeyedMutex } from "../shared/keyed-mutex.ts";
 import type { Random } from "../shared/random.ts";
 import { type CatalogCare, careForCatalog } from "./catalog-care.ts";
+import { createJobs, createPacing } from "./jobs.ts";
 import { catchUpWithNodes, journalCluster, journalSettings } from "./journal.ts";
 import { type LoadedNodeHandle, openNodeHandle } from "./nodes.ts";
 import { removeLeftScratch } from "./scratch-store.ts";
@@ -84,6 +87,8 @@ export interface Storage extends AsyncDisposable {
   readonly care: CatalogCare;
   /** Resolves when this process goes by it. @throws TopologyChangeError; CatalogError */
   readonly setNode: (name: string, settings: NodeSettings) => Promise<void>;
+  readonly jobs: Jobs;
+  readonly foreground: ForegroundMeter;
   /** What a volume's disk is used for; undefined for other nodes, and before it is open. */
   readonly usageOf: (nodeUuid: Id) => VolumeUsage | undefined;
 }
@@ -177,6 +182,10 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
   liveTopology.start();
 
   const members = () => membership.members;
+  const changeNode = async (name: string, settings: NodeSettings): Promise<void> => {
+    await setNode(catalog, name, settings);
+    await liveTopology.refresh();
+  };
   const logger = loggers.named("replication");
   const discarder = createDiscarder({ catalog, members, clock, logger });
   stack.defer(() => discarder.idle());
@@ -194,7 +203,10 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
   });
   const discard = discarder.discard;
   const onRestored = (cause: string, bytes: number): void => metrics.copyRestored(cause, bytes);
-  const repairer = new Repairer({ catalog, members, reader, ledger, discard, clock, random, logger, onRestored });
+  const pacing = stack.use(createPacing(config, clock));
+  const moving = { catalog, members, reader, ledger, discard, clock, random, logger };
+  const givenUp = (uuid: Id): boolean => jobs.isGivenUp(uuid);
+  const repairer = new Repairer({ ...moving, onRestored, pace: pacing.restoring, givenUp });
   const openReads = new OpenReads(clock);
   const sweeper = new DyingSweeper({ catalog, members, openReads, clock, graceMs: config.storage.delete.graceMs });
   const orphans = new OrphanCollector({ catalog, members, clock, logger });
@@ -233,6 +245,17 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
   const scrubbing = stack.use(
     createScrubbing({ config, handles, metrics, catalog, members, ledger, recordDamage, clock, logger }),
   );
+  const jobs = stack.use(
+    createJobs({
+      ...{ ...moving, config, handles, metrics, pacing, ids, scrubbing },
+      closeNode: (name) => changeNode(name, { acceptsWrites: false }),
+      refreshTopology: () => liveTopology.refresh(),
+      wakeRepair(nodeCameBack) {
+        if (nodeCameBack) repairer.nodeCameBack();
+        repair.wake();
+      },
+    }),
+  );
   members().onOnline(() => {
     repairer.nodeCameBack();
     repair.wake();
@@ -248,6 +271,7 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
   pendingDeletes.start();
   collect.start(ORPHAN_DELAY_MS);
   scrubbing.start();
+  jobs.start();
 
   const { write } = config.storage;
   const blobs = createBlobStore({
@@ -291,10 +315,9 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
     scrubbing,
     journal,
     care,
-    setNode: async (name, settings) => {
-      await setNode(catalog, name, settings);
-      await liveTopology.refresh();
-    },
+    setNode: changeNode,
+    jobs,
+    foreground: pacing.foreground,
     usageOf: (uuid) => handles.get(uuid)?.usage(),
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };

@@ -4,6 +4,7 @@
  */
 import { collectDefaultMetrics, Gauge, Registry } from "prom-client";
 import { liveGauge, settle } from "./gauges.ts";
+import { type JobMetrics, jobMetrics } from "./job-metrics.ts";
 import { type JournalMetrics, journalMetrics } from "./journal-metrics.ts";
 import { type NodeMetrics, nodeMetrics } from "./node-metrics.ts";
 import { type ScrubMetrics, scrubMetrics } from "./scrub-metrics.ts";
@@ -30,7 +31,7 @@ export type Backlog = Readonly<Partial<Record<BacklogKind, number>>>;
 export type BacklogKind = (typeof BACKLOG_KINDS)[number];
 export const BACKLOG_KINDS = ["missing", "handoff", "unverified", "corrupt", "dying", "orphan", "dead-letter"] as const;
 
-export interface Metrics extends NodeMetrics, ScrubMetrics, JournalMetrics {
+export interface Metrics extends NodeMetrics, ScrubMetrics, JournalMetrics, JobMetrics {
   requestStarted(): void;
   requestFinished(request: FinishedRequest): void;
   /** Counts an acknowledged or refused write by its class: `full`, `quorum`, `degraded`, `no`. */
@@ -69,6 +70,7 @@ export function createMetrics({ version, processMetrics }: MetricsOptions): Metr
     ...nodeMetrics(registry),
     ...scrubMetrics(registry),
     ...journalMetrics(registry),
+    ...jobMetrics(registry),
     async render() {
       return { contentType: registry.contentType, body: await registry.metrics() };
     },

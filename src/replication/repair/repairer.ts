@@ -28,8 +28,12 @@ import { compatible, nextCandidate } from "../../placement/constraints.ts";
 import type { Clock } from "../../shared/clock.ts";
 import type { Id } from "../../shared/ids.ts";
 import type { Random } from "../../shared/random.ts";
+import { type Pace, paced } from "../jobs/paced.ts";
+import { isComplete } from "../jobs/plan-slot.ts";
+import { promoteSurplus } from "../promote-surplus.ts";
 import type { BlobReader, CopyDamage } from "../read/blob-reader.ts";
 import { type SlotLedger, withSlot } from "../slot-ledger.ts";
+import { withoutSurplus } from "../surplus.ts";
 import { verifyCopy } from "../verify-copy.ts";
 import { forEachConcurrently } from "../worker.ts";
 import { assembleBlocks } from "../write/block-assembler.ts";
@@ -52,6 +56,10 @@ export interface RepairDeps {
   readonly logger: Logger;
   /** Told of each slot that was made good, by the state that it was in. */
   readonly onRestored: (cause: SlotState, bytes: number) => void;
+  /** How fast copies may be made; no limit when absent. */
+  readonly pace?: Pace;
+  /** Whether the copies of a node that is away are made anew without waiting for it. */
+  readonly givenUp?: (nodeUuid: Id) => boolean;
 }
 
 export interface RepairCounts {
@@ -101,6 +109,8 @@ export class Repairer {
     const outcome = await ledger.change(blobId, decodeCopyEntry(entry.value).home, ({ blob }) => {
       const slot = blob.slots[number];
       if (slot === undefined || !isReadable(slot) || !isSamePlace(slot.location, location)) return undefined;
+      // One more than is wanted is not made anew.
+      if (slot.state === "surplus" && isComplete(blob)) return { slots: withoutSurplus(blob.slots, number) };
       // Even a copy that is lost keeps its place until another one stands: the node may only show an old state of its
       // disk, and what no slot points to is deleted.
       const bad: Slot = { state: "corrupt", domain: slot.domain, location };
@@ -122,9 +132,7 @@ export class Repairer {
     if (located === undefined || current === undefined || !wantsRepair(current)) return;
     try {
       const done =
-        current.state === "unverified" &&
-        current.location !== undefined &&
-        !isAbsent(this.#deps.members(), current.location.nodeUuid)
+        current.state === "unverified" && current.location !== undefined && !this.#isGone(current.location.nodeUuid)
           ? await this.#verify(located, slot, current.location, signal)
           : await this.#replace(located, slot, signal);
       if (done) {
@@ -140,6 +148,12 @@ export class Repairer {
       );
       await this.#backOff(located, slot, target.attempts + 1);
     }
+  }
+
+  #isGone(nodeUuid: Id): boolean {
+    const members = this.#deps.members();
+    if (isAbsent(members, nodeUuid)) return true;
+    return !members.servesReads(nodeUuid) && this.#deps.givenUp?.(nodeUuid) === true;
   }
 
   async #verify(located: LocatedBlob, number: number, location: Location, signal: AbortSignal): Promise<boolean> {
@@ -163,6 +177,7 @@ export class Repairer {
   /** Makes a copy where the slot belongs and points the record to it; the copy that was there, if any, is dropped. */
   async #replace(located: LocatedBlob, number: number, signal: AbortSignal): Promise<boolean> {
     const { ledger, discard, clock } = this.#deps;
+    if (await promoteSurplus(this.#deps, located, number, signal)) return true;
     const before = located.blob.slots[number];
     const target = before && this.#targetFor(located.blob, number, before.domain);
     if (before === undefined || target === undefined) return false;
@@ -196,14 +211,16 @@ export class Repairer {
   }
 
   async #copyTo(target: Member, blob: Blob, signal: AbortSignal): Promise<Location> {
-    const { catalog, reader, random, discard } = this.#deps;
+    const { catalog, reader, random, discard, pace } = this.#deps;
     const { session, clusterId } = catalog;
+    await pace?.object(signal);
+    const blocks = assembleBlocks(reader.read(blob, { start: 0, end: blob.length }, signal));
     const location = { nodeUuid: target.spec.uuid, key: newCopyKey(session, random) };
     try {
       await target.node.put({
         key: location.key,
         header: { clusterId, blobId: blob.blobId, session, length: blob.length },
-        blocks: assembleBlocks(reader.read(blob, { start: 0, end: blob.length }, signal)),
+        blocks: pace === undefined ? blocks : paced(blocks, pace, signal),
         signal,
       });
       return location;
