@@ -149,8 +149,11 @@ export class Jobs implements AsyncDisposable {
   }
 
   #requireOthers(subject: JobSubject): void {
-    const others = this.#deps.members().topology.nodes.filter(({ uuid }) => uuid !== subject.key);
-    if (others.some(({ acceptsWrites }) => acceptsWrites)) return;
+    const others = this.#deps
+      .members()
+      .all()
+      .filter(({ spec }) => spec.uuid !== subject.key);
+    if (others.some(({ spec }) => spec.acceptsWrites)) return;
     throw new JobError("refused", `no other node takes copies: ${subject.name} cannot be drained`);
   }
 }

@@ -112,7 +112,7 @@ function planHandoff(view: PlanningView, blob: Blob, number: number, slot: Slot)
   const candidates = handoff.filter((uuid) => uuid !== own && view.writable(uuid));
   const nodeUuid = nextCandidate(view.placement.index, others, candidates, "handoff");
   if (nodeUuid === undefined) return { kind: "wait", reason: "no other node can take the copy now" };
-  return { kind: "move", target: { nodeUuid, state: "handoff", domain: slot.domain } };
+  return towards(blob, number, { nodeUuid, state: "handoff", domain: slot.domain });
 }
 
 /** The node of a domain that is to have a slot's copy: by the ring, else whichever can take it. */

@@ -4,6 +4,8 @@
  */
 
 import { copiesRange, pendingDeletesRange } from "../../../catalog/keys.ts";
+import type { Members } from "../../../cluster/members.ts";
+import type { TopologyNode } from "../../../placement/topology.ts";
 import { sleep } from "../../../shared/clock.ts";
 import type { Id } from "../../../shared/ids.ts";
 import { JobFailedError } from "../job-runner.ts";
@@ -44,11 +46,7 @@ export async function drain(deps: MovingDeps, live: LiveJob): Promise<void> {
 /** The node was told to take no copies before the job was made; that reaches every gateway within an interval. */
 async function awaitClosed({ members, clock }: MovingDeps, live: LiveJob): Promise<void> {
   const untilMs = clock.monotonicMs() + CLOSE_WAIT_MS;
-  const { subject } = live.record;
-  const isOpen = (): boolean =>
-    members().topology.nodes.some(
-      ({ uuid, domain, acceptsWrites }) => acceptsWrites && (subject.kind === "node" ? uuid : domain) === subject.key,
-    );
+  const isOpen = (): boolean => nodesOf(members(), live).some(({ uuid }) => accepts(members(), uuid));
   while (isOpen() && clock.monotonicMs() < untilMs) await sleep(clock, SWEEP_POLL_MS, live.signal);
 }
 
@@ -65,12 +63,20 @@ async function pass(deps: MovingDeps, live: LiveJob): Promise<void> {
 }
 
 /** The nodes that are to be empty. @throws JobFailedError when one of them was told to take copies again */
-function drained({ members }: MovingDeps, { record: { subject } }: LiveJob): Id[] {
-  const { nodes } = members().topology;
-  const own = nodes.filter(({ uuid, domain }) => (subject.kind === "node" ? uuid : domain) === subject.key);
-  const accepting = own.find(({ acceptsWrites }) => acceptsWrites);
+function drained({ members }: MovingDeps, live: LiveJob): Id[] {
+  const own = nodesOf(members(), live);
+  const accepting = own.find(({ uuid }) => accepts(members(), uuid));
   if (accepting === undefined) return own.map(({ uuid }) => uuid);
   throw new JobFailedError(`${accepting.name} was told to take copies again while it was drained`);
+}
+
+function nodesOf({ topology }: Members, { record: { subject } }: LiveJob): TopologyNode[] {
+  return topology.nodes.filter(({ uuid, domain }) => (subject.kind === "node" ? uuid : domain) === subject.key);
+}
+
+/** Whether a node takes copies as far as the operator is concerned; one that is not configured does not. */
+function accepts(members: Members, uuid: Id): boolean {
+  return members.get(uuid)?.spec.acceptsWrites === true;
 }
 
 /** Waits until the dying copies are gone. @returns false when it is time to look for others */
