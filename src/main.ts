@@ -25,6 +25,7 @@ const dependencies: CliDependencies = {
   rebuildCatalog,
   checkConfig,
   clock: systemClock,
+  terminal: process.stderr.isTTY === true,
   readFile: (path) => readFileSync(path, "utf8").trimEnd(),
 };
 

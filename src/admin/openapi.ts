@@ -14,6 +14,7 @@ import {
   workersSchema,
 } from "./api-types.ts";
 import { changesSchema, journalSchema, rebuildSchema, snapshotSchema, verificationSchema } from "./catalog-types.ts";
+import { jobPaths } from "./job-openapi.ts";
 
 /** The admin port's OpenAPI 3.1 description. */
 export function openApiDocument(version: string): ReturnType<typeof createDocument> {
@@ -41,6 +42,7 @@ export function openApiDocument(version: string): ReturnType<typeof createDocume
         },
         parameters: [{ name: "name", in: "path", required: true, schema: { type: "string" } }],
       },
+      ...jobPaths({ guarded, json, problem, refusals }),
       [API_PATHS.scrub]: {
         ...guarded(
           "The scrub of every storage node, its comparison with the catalog, and what is foreign on it",

@@ -20,6 +20,8 @@ import {
   verification,
 } from "./catalog-views.ts";
 import { type AdminContext, clusterStatus, domains, replication, workers } from "./cluster-views.ts";
+import { jobRoutes } from "./job-routes.ts";
+import type { JobsContext } from "./jobs-view.ts";
 import { locateObject } from "./locate-object.ts";
 import { changeNode, type NodesContext } from "./nodes-view.ts";
 import { openApiDocument } from "./openapi.ts";
@@ -27,7 +29,7 @@ import { ApiError, sendProblem } from "./problem.ts";
 import { readiness } from "./readiness.ts";
 import { requestScrub, type ScrubContext, scrubs } from "./scrub-view.ts";
 
-export interface AdminServerOptions extends NodesContext, ScrubContext, CatalogContext {
+export interface AdminServerOptions extends NodesContext, ScrubContext, CatalogContext, JobsContext {
   readonly catalog: AdminContext["catalog"];
   readonly journal: CatalogContext["journal"];
   readonly apiKey: Secret;
@@ -82,6 +84,7 @@ export function createAdminServer(options: AdminServerOptions): Server {
       response.json(await changeNode(options, request.params["name"] ?? "", request.body));
     },
   );
+  app.use(jobRoutes(options, BODY_BYTES_MAX));
   app.get(API_PATHS.scrub, async (_request, response) => {
     response.json(await scrubs(options));
   });

@@ -16,7 +16,7 @@ export interface AdminAccess {
 }
 
 interface Call {
-  readonly method?: "POST" | "PATCH";
+  readonly method?: "POST" | "PATCH" | "DELETE";
   readonly sent?: string;
 }
 
@@ -40,6 +40,11 @@ export class AdminClient {
   /** Changes something. @throws CliError */
   patch<T>(path: string, schema: z.ZodType<T>, body: object): Promise<T> {
     return this.#ask(path, schema, { method: "PATCH", sent: JSON.stringify(body) });
+  }
+
+  /** Takes something away, or gives it up. @throws CliError */
+  delete<T>(path: string, schema: z.ZodType<T>): Promise<T> {
+    return this.#ask(path, schema, { method: "DELETE" });
   }
 
   async #ask<T>(path: string, schema: z.ZodType<T>, call: Call): Promise<T> {

@@ -5,6 +5,7 @@ import { type AdminAccess, AdminClient } from "./admin-client.ts";
 import { acceptRebuild, makeSnapshot, showCatalog, verifyCatalog } from "./catalog-commands.ts";
 import { locateObject, type Output, showDomains, showNodes, showStatus } from "./commands.ts";
 import { CliError, EXIT, type ExitCode } from "./errors.ts";
+import { addJobCommands } from "./job-program.ts";
 import { type NodeOptions, setNode } from "./node-command.ts";
 import { showScrub } from "./scrub-command.ts";
 import { formatJson } from "./text.ts";
@@ -36,6 +37,8 @@ export interface CliDependencies {
   readonly rebuildCatalog: (configFile: string | undefined, options: RebuildOptions) => Promise<ExitCode>;
   readonly checkConfig: (configFile: string | undefined) => ConfigReport;
   readonly clock: Clock;
+  /** Whether standard error is a terminal, on which a line can be replaced. */
+  readonly terminal?: boolean;
   /** The text of a file, without the newline at its end. @throws where it cannot be read */
   readonly readFile: (path: string) => string;
 }
@@ -128,7 +131,9 @@ function buildProgram(dependencies: CliDependencies, finish: (code: ExitCode) =>
   set
     .option("--weight <number>", "share of its domain's ring, 100 is usual; 0 takes no new copies")
     .option("--accepts-writes <yes|no>", "whether it takes new copies");
-  asking(program.command("domains").description("the fault domains"), showDomains);
+  const domains = asking(program.command("domains").description("the fault domains"), showDomains);
+  const watching = { clock: dependencies.clock, tell: dependencies.stderr, terminal: dependencies.terminal === true };
+  addJobCommands({ program, nodes, domains, watching, asking });
   asking(catalog.command("status").description("how the catalog's journal on the nodes is"), showCatalog);
   asking(
     catalog.command("accept").description("give up what a rebuild could not see: orphans are collected again"),

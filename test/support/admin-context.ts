@@ -1,5 +1,6 @@
 /** What the admin API looks at, over a gateway in memory. */
 import type { CatalogContext } from "../../src/admin/catalog-views.ts";
+import type { JobsContext } from "../../src/admin/jobs-view.ts";
 import type { NodesContext } from "../../src/admin/nodes-view.ts";
 import type { ScrubContext } from "../../src/admin/scrub-view.ts";
 import { DurableChanges } from "../../src/catalog/journal/durable-changes.ts";
@@ -11,6 +12,7 @@ import { setNode } from "../../src/cluster/change-topology.ts";
 import { silentLogger } from "../../src/observability/logger.ts";
 import { Scrubbing } from "../../src/replication/scrub/scrubbing.ts";
 import type { InMemoryGateway } from "./in-memory-gateway.ts";
+import { openJobs } from "./jobs.ts";
 import { DAY_MS, NO_LIMITS, scrubDeps } from "./scrub.ts";
 
 const JOURNAL_SETTINGS: JournalSettings = {
@@ -44,7 +46,7 @@ function journalCluster(gateway: InMemoryGateway): JournalCluster {
 }
 
 /** The journal is not started: nothing was handed over to it. Nodes of domain d0 are volumes, the others S3 endpoints. */
-export function adminContext(gateway: InMemoryGateway): NodesContext & ScrubContext & CatalogContext {
+export function adminContext(gateway: InMemoryGateway): NodesContext & ScrubContext & CatalogContext & JobsContext {
   const cluster = journalCluster(gateway);
   const { kv, clock, random } = gateway;
   const logger = silentLogger;
@@ -52,6 +54,7 @@ export function adminContext(gateway: InMemoryGateway): NodesContext & ScrubCont
   const changes = new DurableChanges({ kv, cluster, journal });
   const scratch = { open: async () => memoryKv(), hasRoom: () => true, remove: async () => {} };
   return {
+    jobs: openJobs(gateway).jobs,
     journal,
     requestSnapshot: () => journal.requestSnapshot(),
     changes,

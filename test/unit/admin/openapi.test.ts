@@ -33,7 +33,7 @@ function* named(name: string, value: Json = document): Generator<Json> {
   }
 }
 
-const METHODS = ["get", "post", "patch"];
+const METHODS = ["get", "post", "patch", "delete"];
 
 test("the description is of OpenAPI 3.1 and says what it must of itself", () => {
   assert.equal(at(document, "openapi"), "3.1.0");

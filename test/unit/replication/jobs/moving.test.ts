@@ -169,8 +169,8 @@ test("a domain is drained into another one, and its old nodes end empty", async 
   assert.equal(job.state, "done", String(job.detail));
   for (const name of ["d0-0", "d0-1"]) assert.equal(heldBy(gateway, name), 0);
   for (const key of KEYS) {
-    const domains = (await slotsOf(gateway, key)).map((slot) => slot.split(" ")[1]).toSorted();
-    assert.deepEqual(domains, ["d1", "d2"]);
+    const domains = (await slotsOf(gateway, key)).map((slot) => slot.split(" ")[1]);
+    assert.deepEqual(new Set(domains), new Set(["d1", "d2"]));
   }
   await assertReadable(box);
   await assertFullyRedundant(gateway);
