@@ -32,7 +32,7 @@ export interface JobsBoxOptions {
   readonly meanwhile?: () => Promise<void>;
 }
 
-const STEP_MS = 1_000;
+const STEP_MS = 5_000;
 const STEPS_MAX = 5_000;
 
 /** Jobs of the gateway's present process; they begin to run at once. */

@@ -171,7 +171,9 @@ export class LiveJob {
     const { store, clock } = this.#deps;
     const own = this.#stored.job.session;
     for (let attempt = 0; attempt < SAVE_ATTEMPTS_MAX; attempt++) {
-      const next = { ...this.#progressed(), ...change };
+      // At its end nothing is gone through again.
+      const ended = change.state === undefined ? {} : { counts: this.#countsNow() };
+      const next = { ...this.#progressed(), ...ended, ...change };
       const version = await store.replace(this.#stored, next);
       this.#savedAtMs = clock.monotonicMs();
       if (version !== undefined) {

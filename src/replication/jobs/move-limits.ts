@@ -56,9 +56,9 @@ export class MoveLimits implements Disposable {
     }
   }
 
-  /** What waits is let go with the reason of its own signal, or for ever: whoever waits is to be told to stop first. */
+  /** Lets go of what waits, whose timers would keep the process alive. Nothing is to be asked for any more. */
   [Symbol.dispose](): void {
-    for (const limiter of [this.#copies, this.#bytes]) limiter.disconnect().catch(() => {});
+    for (const limiter of [this.#copies, this.#bytes]) limiter.stop({ dropWaitingJobs: true }).catch(() => {});
   }
 }
 

@@ -49,6 +49,12 @@ const KINDS: Readonly<Record<string, (from: Drawn) => { key: KvKey; ranges: read
     ranges: [keys.pendingDeletesRange(a)],
   }),
   cursor: ({ name }) => ({ key: keys.cursorKey(name), ranges: [keys.cursorsRange()] }),
+  job: ({ a }) => ({ key: keys.jobKey(a), ranges: [keys.jobsRange()] }),
+  "job-queued": ({ name }) => ({ key: keys.queuedJobKey(name, name), ranges: [] }),
+  "job-failure": ({ a, b, number }) => ({
+    key: keys.jobFailureKey(a, b, number),
+    ranges: [keys.jobFailuresRange(a)],
+  }),
   usage: ({ a, number }) => ({ key: keys.usageKey(a, number), ranges: [keys.usageRange(a)] }),
 };
 
