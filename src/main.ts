@@ -27,6 +27,7 @@ const dependencies: CliDependencies = {
   checkConfig,
   clock: systemClock,
   terminal: terminalOf(process.stdout),
+  errorsOnTerminal: process.stderr.isTTY === true,
   readFile: (path) => readFileSync(path, "utf8").trimEnd(),
 };
 

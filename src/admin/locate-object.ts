@@ -110,19 +110,25 @@ async function extentsOf(context: AdminContext, version: Version, from: number):
 }
 
 function extent(context: AdminContext, blob: Blob, place: { offset: number; length: number }): Extent {
-  const copies = blob.slots.map(({ state, domain, location, verifiedAtMs }, slot): Copy => {
+  const copies = blob.slots.flatMap(({ state, domain, location, verifiedAtMs }, slot): Copy[] => {
+    // The place of a surplus copy that went before its blob: nothing is there, and nothing is wanted.
+    if (state === "surplus" && location === undefined) return [];
     const member = location && context.members().get(location.nodeUuid);
-    return {
-      slot,
-      state,
-      domain,
-      node: member?.spec.name ?? null,
-      node_id: location?.nodeUuid ?? null,
-      node_domain: member?.spec.domain ?? null,
-      location:
-        location === undefined || member === undefined ? null : context.placeOf(member.spec.name).locate(location.key),
-      verified_at: verifiedAtMs === undefined ? null : new Date(verifiedAtMs).toISOString(),
-    };
+    return [
+      {
+        slot,
+        state,
+        domain,
+        node: member?.spec.name ?? null,
+        node_id: location?.nodeUuid ?? null,
+        node_domain: member?.spec.domain ?? null,
+        location:
+          location === undefined || member === undefined
+            ? null
+            : context.placeOf(member.spec.name).locate(location.key),
+        verified_at: verifiedAtMs === undefined ? null : new Date(verifiedAtMs).toISOString(),
+      },
+    ];
   });
   return { blob_id: blob.blobId, ...place, copies };
 }

@@ -13,6 +13,7 @@ import {
 import { changesSchema, journalSchema, rebuildSchema, snapshotSchema, verificationSchema } from "./catalog-types.ts";
 import { directPaths } from "./direct-openapi.ts";
 import { eventsSchema } from "./health-types.ts";
+import { jobPaths } from "./job-openapi.ts";
 import { begun, guarded, json, open, problem, refusals } from "./openapi-parts.ts";
 import { promotionOperations } from "./promotion-openapi.ts";
 import { durabilitySchema, PROVE_PARAMETERS, provePageSchema } from "./prove/prove-types.ts";
@@ -54,6 +55,7 @@ export function openApiDocument(version: string): ReturnType<typeof createDocume
         parameters: [{ name: "name", in: "path", required: true, schema: { type: "string" } }],
       },
       ...topologyPaths,
+      ...jobPaths({ guarded, json, problem, refusals }),
       [API_PATHS.scrub]: {
         ...guarded(
           "The scrub of every storage node, its comparison with the catalog, and what is foreign on it",

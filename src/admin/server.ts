@@ -23,6 +23,8 @@ import { type AdminContext, clusterStatus, domains, replication, workers } from 
 import { addDirectRoutes } from "./direct-routes.ts";
 import type { DirectContext } from "./direct-view.ts";
 import { type HealthContext, healthRoutes } from "./health-view.ts";
+import { jobRoutes } from "./job-routes.ts";
+import type { JobsContext } from "./jobs-view.ts";
 import { locateObject } from "./locate-object.ts";
 import { openApiDocument } from "./openapi.ts";
 import { ApiError, sendProblem } from "./problem.ts";
@@ -43,7 +45,8 @@ export interface AdminServerOptions
     ProveContext,
     HealthContext,
     RepairContext,
-    PromotionContext {
+    PromotionContext,
+    JobsContext {
   readonly catalog: AdminContext["catalog"];
   readonly journal: CatalogContext["journal"];
   readonly apiKey: Secret;
@@ -95,6 +98,7 @@ export function createAdminServer(options: AdminServerOptions): Server {
   });
   addTopologyRoutes(app, options);
   healthRoutes(app, options);
+  app.use(jobRoutes(options, BODY_BYTES_MAX));
   app.get(API_PATHS.scrub, async (_request, response) => {
     response.json(await scrubs(options));
   });

@@ -147,6 +147,13 @@ export const eventCursorKey = (name: string): KvKey => pack(["event-cursor", nam
 export const healthReportKey = (session: number): KvKey => pack(["health-report", session]);
 export const healthReportsRange = (): KvRange => prefixRange(["health-report"]);
 export const sessionOfHealthReport = (packed: KvKey): number => numberAt(packed, 1);
+export const jobKey = (id: Id): KvKey => pack(["job", idBytes(id)]);
+export const jobsRange = (): KvRange => prefixRange(["job"]);
+/** The job of a kind and subject that has still to begin: there is at most one. */
+export const queuedJobKey = (kind: string, subject: string): KvKey => pack(["job-queued", kind, subject]);
+export const jobFailureKey = (job: Id, blobId: Id, slot: number): KvKey =>
+  pack(["job-failure", idBytes(job), idBytes(blobId), slot]);
+export const jobFailuresRange = (job: Id): KvRange => prefixRange(["job-failure", idBytes(job)]);
 
 /** Counters `[objects, bytes]` of a bucket; sharded, because a hot counter is where commits would queue. */
 export const usageKey = (bucketId: Id, shard: number): KvKey => pack(["usage", idBytes(bucketId), shard]);

@@ -53,7 +53,7 @@ export class AdminClient {
     return this.#ask(path, schema, { method: "PUT", sent: JSON.stringify(body) });
   }
 
-  /** Takes something away. @throws CliError */
+  /** Takes something away, or gives it up. @throws CliError */
   delete<T>(path: string, schema: z.ZodType<T>): Promise<T> {
     return this.#ask(path, schema, { method: "DELETE" });
   }

@@ -7,6 +7,7 @@ import { locateObject, type Output, showDomains, showNodes } from "./commands.ts
 import { addDirectCommands } from "./direct-commands.ts";
 import { CliError, EXIT, type ExitCode } from "./errors.ts";
 import { type EventOptions, rejoinNode, showEvents } from "./event-command.ts";
+import { addJobCommands } from "./job-program.ts";
 import { addPromotionCommands } from "./promotion-command.ts";
 import { type ProveOptions, prove, withProveOptions } from "./prove/prove-command.ts";
 import { addRepairCommands } from "./repair-command.ts";
@@ -45,6 +46,8 @@ export interface CliDependencies {
   readonly clock: Clock;
   /** Where `stdout` leads. */
   readonly terminal: Terminal;
+  /** Whether standard error is a terminal, on which a line can be replaced. */
+  readonly errorsOnTerminal?: boolean;
   /** The text of a file, without the newline at its end. @throws where it cannot be read */
   readonly readFile: (path: string) => string;
 }
@@ -147,6 +150,8 @@ function buildProgram(dependencies: CliDependencies, finish: (code: ExitCode) =>
     .option("--limit <number>", "how many of the newest, up to 1000")
     .option("--after <number>", "those after this one");
   addPromotionCommands(domains, asking);
+  const watching = { clock, tell: dependencies.stderr, terminal: dependencies.errorsOnTerminal === true };
+  addJobCommands({ program, nodes, domains, watching, asking });
   asking(catalog.command("status").description("how the catalog's journal on the nodes is"), showCatalog);
   asking(
     catalog.command("accept").description("give up what a rebuild could not see: orphans are collected again"),

@@ -12,6 +12,7 @@ import { isHealthy } from "../cluster/members.ts";
 import type { Config, ListenAddress, Secrets } from "../config/config.ts";
 import type { LoadedConfig } from "../config/load-config.ts";
 import type { Principal } from "../objects/api.ts";
+import { metered } from "../observability/foreground.ts";
 import { createLoggers, type Logger } from "../observability/logger.ts";
 import { createMetrics } from "../observability/metrics.ts";
 import { rootCredentials } from "../s3/credentials.ts";
@@ -89,6 +90,7 @@ export async function startGateway(options: {
     scrubbing: storage.scrubbing,
     rejoinNode: storage.rejoinNode,
     events: storage.events,
+    jobs: storage.jobs,
     journal: storage.journal,
     ...storage.care,
     durability: storage.durability,
@@ -157,7 +159,7 @@ export async function startGateway(options: {
     clock,
     random,
     logger: loggers.named("s3"),
-    metrics,
+    metrics: metered(metrics, storage.foreground),
   });
   const logger = loggers.named("server");
   const adminUrl = await serve(stack, adminServer, {

@@ -9,6 +9,7 @@ import { type DomainEvent, Promoter } from "../cluster/promotion/promoter.ts";
 import type { StorageConfig } from "../config/config.ts";
 import type { Loggers } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
+import type { Pace } from "../replication/jobs/paced.ts";
 import type { Leadership } from "../replication/leadership.ts";
 import { AbsentNodes } from "../replication/repair/absent-nodes.ts";
 import { Backlog } from "../replication/repair/backlog.ts";
@@ -16,7 +17,6 @@ import { DeadLetters } from "../replication/repair/dead-letters.ts";
 import { DemotedNodes } from "../replication/repair/demoted-nodes.ts";
 import { type AcquireLease, withLease } from "../replication/repair/lease.ts";
 import { LostNodes } from "../replication/repair/lost-nodes.ts";
-import { fixedThrottle } from "../replication/repair/repair-throttle.ts";
 import type { RepairDeps, Repairer } from "../replication/repair/repairer.ts";
 import type { Scrubbing } from "../replication/scrub/scrubbing.ts";
 import type { SlotLedger } from "../replication/slot-ledger.ts";
@@ -32,7 +32,7 @@ const BACKLOG_CACHE_MS = 5_000;
 
 export interface RedundancyDeps {
   readonly config: {
-    readonly storage: Pick<StorageConfig, "repair" | "consistencyRepair" | "promotion">;
+    readonly storage: Pick<StorageConfig, "consistencyRepair" | "promotion">;
   };
   /** What operators' acts are committed by; each carries what it was decided on. */
   readonly catalog: Catalog;
@@ -52,23 +52,28 @@ export interface RedundancyDeps {
   readonly recordEvent?: (event: DomainEvent) => void;
   /** Told of each slot that was made good, see RepairDeps. */
   readonly onRestored: RepairDeps["onRestored"];
+  /** How fast copies may be made. */
+  readonly pace: Pace;
+  /** Whether a job has a node's copies made anew without waiting for it. */
+  readonly isGivenUp: (nodeUuid: Id) => boolean;
   readonly cron?: Cron;
 }
 
 /** What repair works with, of the configuration and of the nodes' state. */
 export function repairOptions(
-  { config, clock, metrics, acquireLease, onRestored }: RedundancyDeps,
+  { config, metrics, members, pace, isGivenUp, acquireLease, onRestored }: RedundancyDeps,
   lost: LostNodes,
 ): Pick<RepairDeps, "isLost" | "throttle" | "acquireLease" | "batchSize" | "onRestored" | "onAttempt"> {
-  const { repair, consistencyRepair } = config.storage;
   return {
-    isLost: (uuid) => lost.isLost(uuid),
-    throttle: fixedThrottle(clock, {
-      copiesPerSecond: repair.rateLimitPerSecond,
-      bytesPerSecond: repair.bandwidthLimitBytesPerSecond,
-    }),
+    isLost: (uuid) => lost.isLost(uuid) || (isGivenUp(uuid) && !members().servesReads(uuid)),
+    throttle: {
+      async take(copies, bytes, signal) {
+        for (let copy = 0; copy < copies; copy++) await pace.object(signal);
+        await pace.bytes(bytes, signal);
+      },
+    },
     ...(acquireLease === undefined ? {} : { acquireLease }),
-    batchSize: consistencyRepair.batchSize,
+    batchSize: config.storage.consistencyRepair.batchSize,
     onRestored,
     onAttempt: (outcome) => metrics.repairAttempted(outcome),
   };

@@ -9,6 +9,7 @@ import { JournaledKv } from "../catalog/journal/journaled-kv.ts";
 import type { KvStore } from "../catalog/kv.ts";
 import { openLmdbKv } from "../catalog/lmdb/lmdb-kv.ts";
 import { memoryKv } from "../catalog/memory/memory-kv.ts";
+import { setNode } from "../cluster/change-nodes.ts";
 import type { EventLog } from "../cluster/events/event.ts";
 import { topologyEvents } from "../cluster/events/topology-events.ts";
 import { rejoinNode } from "../cluster/health/decommissioner.ts";
@@ -22,6 +23,7 @@ import type { NodeFiguresView } from "../nodes/node-figures.ts";
 import type { VolumeUsage } from "../nodes/volume/compactor.ts";
 import type { ObjectService, Principal } from "../objects/api.ts";
 import { createObjectService } from "../objects/object-service.ts";
+import type { ForegroundMeter } from "../observability/foreground.ts";
 import type { Loggers } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import { createHasher } from "../placement/hasher.ts";
@@ -29,6 +31,7 @@ import { createPlacement, type Placement } from "../placement/placement.ts";
 import type { Topology } from "../placement/topology.ts";
 import { createBlobStore } from "../replication/blob-store.ts";
 import { createDiscarder } from "../replication/discard.ts";
+import type { Jobs } from "../replication/jobs/jobs.ts";
 import { type CopyDamage, createBlobReader } from "../replication/read/blob-reader.ts";
 import { DyingSweeper } from "../replication/reclaim/dying-sweeper.ts";
 import { OpenReads } from "../replication/reclaim/open-reads.ts";
@@ -47,6 +50,7 @@ import { type CatalogCare, careForCatalog } from "./catalog-care.ts";
 import { type Coordination, comparedByLeader, openCoordination } from "./coordination.ts";
 import { type Durability, measureDurability } from "./durability.ts";
 import { careForHealth, openEventLog } from "./health.ts";
+import { createJobs, createPacing } from "./jobs.ts";
 import { catchUpWithNodes, journalCluster, journalSettings } from "./journal.ts";
 import { NodeHandles } from "./node-handles.ts";
 import { keepRedundancy, type Redundancy, type RedundancyDeps, repairOptions, watchLostNodes } from "./redundancy.ts";
@@ -100,6 +104,8 @@ export interface Storage extends AsyncDisposable {
   readonly rejoinNode: (name: string) => Promise<void>;
   readonly topologyControl: TopologyControl;
   readonly placeOf: (nodeName: string) => NodePlace;
+  readonly jobs: Jobs;
+  readonly foreground: ForegroundMeter;
   /** What a volume's disk is used for; undefined for other nodes, and before it is open. */
   readonly usageOf: (nodeUuid: Id) => VolumeUsage | undefined;
   /** How full and how busy a node is; undefined for one that is not configured. */
@@ -241,7 +247,10 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
   const leaderLedger = createSlotLedger({ catalog: leadership.catalog, clock, ids });
   /** What background work commits by. */
   const leaders = { catalog: leadership.catalog, ledger: leaderLedger, members, clock, logger };
+  const pacing = stack.use(createPacing(config, clock));
   const redundancyDeps: RedundancyDeps = {
+    pace: pacing.restoring,
+    isGivenUp: (uuid) => jobs.isGivenUp(uuid),
     ...{ config, catalog, leaders, members, ledger, clock, loggers, metrics },
     whileLeading: (run) => leadership.whileLeading(run),
     acquireLease: (name) => coordination.acquire(name, config.storage.consistencyRepair.lockTimeoutMs),
@@ -306,6 +315,22 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
     repair.wake();
   };
   const redundancy = stack.use(keepRedundancy(redundancyDeps, { lost, repairer, wakeRepair, scrubbing }));
+  const jobs = stack.use(
+    createJobs({
+      ...{ ...leaders, reader, discard, random, config, handles, metrics, pacing, ids, scrubbing },
+      ownCatalog: catalog,
+      isLeader: () => leadership.isLeader,
+      async closeNode(name) {
+        await setNode(catalog, name, { acceptsWrites: false });
+        await liveTopology.refresh();
+      },
+      refreshTopology: () => liveTopology.refresh(),
+      wakeRepair(nodeCameBack) {
+        if (nodeCameBack) repairer.nodeCameBack();
+        repair.wake();
+      },
+    }),
+  );
   members().onOnline(() => {
     repairer.nodeCameBack();
     repair.wake();
@@ -322,11 +347,13 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
   scrubbing.start();
   durability.start();
   leadership.onChange((leading) => {
+    jobs.wake();
     if (!leading) return;
     for (const work of [repair, sweep, pendingDeletes]) work.wake();
     redundancy.wakeAbsent();
     collect.start(ORPHAN_DELAY_MS);
   });
+  jobs.start();
   leadership.start();
   liveTopology.start();
 
@@ -397,6 +424,8 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
     }),
     placeOf: (name) => handles.placeOf(name),
     figuresOf: (uuid) => handles.get(uuid)?.figures(),
+    jobs,
+    foreground: pacing.foreground,
     usageOf: (uuid) => handles.get(uuid)?.usage(),
     [Symbol.asyncDispose]: () => whole.disposeAsync(),
   };

@@ -7,6 +7,7 @@ import { type CapacityMetrics, capacityMetrics } from "./capacity-metrics.ts";
 import { type CoordinatorMetrics, coordinatorMetrics } from "./coordinator-metrics.ts";
 import { liveGauge, settle } from "./gauges.ts";
 import { type HealthMetrics, healthMetrics } from "./health-metrics.ts";
+import { type JobMetrics, jobMetrics } from "./job-metrics.ts";
 import { type JournalMetrics, journalMetrics } from "./journal-metrics.ts";
 import { type NodeMetrics, nodeMetrics } from "./node-metrics.ts";
 import { type RedirectMetrics, redirectMetrics } from "./redirect-metrics.ts";
@@ -45,7 +46,8 @@ export interface Metrics
     VerifiedAgeMetrics,
     CoordinatorMetrics,
     HealthMetrics,
-    RepairMetrics {
+    RepairMetrics,
+    JobMetrics {
   requestStarted(): void;
   requestFinished(request: FinishedRequest): void;
   /** Counts an acknowledged or refused write by its class: `full`, `quorum`, `degraded`, `no`. */
@@ -90,6 +92,7 @@ export function createMetrics({ version, processMetrics }: MetricsOptions): Metr
     ...coordinatorMetrics(registry),
     ...healthMetrics(registry),
     ...repairMetrics(registry),
+    ...jobMetrics(registry),
     async render() {
       return { contentType: registry.contentType, body: await registry.metrics() };
     },

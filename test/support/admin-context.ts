@@ -2,6 +2,7 @@
 import type { CatalogContext } from "../../src/admin/catalog-views.ts";
 import type { DirectContext } from "../../src/admin/direct-view.ts";
 import type { HealthContext } from "../../src/admin/health-view.ts";
+import type { JobsContext } from "../../src/admin/jobs-view.ts";
 import type { PromotionContext } from "../../src/admin/promotion-routes.ts";
 import type { ProveContext } from "../../src/admin/prove/prove-routes.ts";
 import type { RepairContext } from "../../src/admin/repair-view.ts";
@@ -23,6 +24,7 @@ import { DeadLetters } from "../../src/replication/repair/dead-letters.ts";
 import { Scrubbing } from "../../src/replication/scrub/scrubbing.ts";
 import { directContext } from "./direct.ts";
 import type { InMemoryGateway } from "./in-memory-gateway.ts";
+import { openJobs } from "./jobs.ts";
 import { DAY_MS, NO_LIMITS, scrubDeps } from "./scrub.ts";
 import { staticTopologyControl } from "./topology-control.ts";
 
@@ -66,7 +68,8 @@ export function adminContext(
   DirectContext &
   ProveContext &
   RepairContext &
-  PromotionContext {
+  PromotionContext &
+  JobsContext {
   const cluster = journalCluster(gateway);
   const { kv, clock, random } = gateway;
   const logger = silentLogger;
@@ -82,6 +85,7 @@ export function adminContext(
   const scratch = { open: async () => memoryKv(), hasRoom: () => true, remove: async () => {} };
   return {
     ...directContext(gateway),
+    jobs: openJobs(gateway).jobs,
     journal,
     requestSnapshot: () => journal.requestSnapshot(),
     changes,

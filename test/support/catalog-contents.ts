@@ -141,6 +141,9 @@ export async function readCatalog(kv: Kv): Promise<CatalogContents> {
 }
 
 const KINDS_OF_THE_CLUSTER: ReadonlySet<string> = new Set([
+  "job",
+  "job-queued",
+  "job-failure",
   "cluster",
   "topology",
   "applied-file",

@@ -3,7 +3,7 @@
  * configuration does not name any more. They become `unverified`: made anew elsewhere in their domain, or checked should
  * their node come back after all. Those of a node that an operator gave up are missing, but for the last one of a blob.
  */
-import { decodeCopyEntry } from "../../catalog/blobs.ts";
+import { type BlobHome, decodeCopyEntry } from "../../catalog/blobs.ts";
 import { type Catalog, walk } from "../../catalog/catalog.ts";
 import { copiesRange, copyKeyOfIndex, nodeKey } from "../../catalog/keys.ts";
 import type { KvEntry } from "../../catalog/kv.ts";
@@ -104,4 +104,19 @@ export class AbsentNodes {
     });
     return outcome === "changed";
   }
+}
+
+/** Puts a copy on record as one that is to be made anew or checked, where it is still a slot's. @returns whether it is now */
+export async function markUnverified(
+  ledger: SlotLedger,
+  copy: { readonly blobId: Id; readonly home: BlobHome; readonly number: number; readonly location: Location },
+): Promise<boolean> {
+  const { blobId, home, number, location } = copy;
+  const outcome = await ledger.change(blobId, home, ({ blob }) => {
+    const slot = blob.slots[number];
+    if (slot?.state !== "ok" || !isSamePlace(slot.location, location)) return undefined;
+    const doubtful: Slot = { state: "unverified", domain: slot.domain, location };
+    return { slots: withSlot(blob.slots, number, doubtful) };
+  });
+  return outcome === "changed";
 }

@@ -9,8 +9,10 @@ import type { KvEntry } from "../../catalog/kv.ts";
 import { isReadable, isSamePlace, type Slot, type SlotState, wantsRepair } from "../../catalog/records/blob.ts";
 import { NodeError } from "../../nodes/storage-node.ts";
 import type { Logger } from "../../observability/logger.ts";
+import { isComplete } from "../jobs/plan-slot.ts";
 import type { CopyDamage } from "../read/blob-reader.ts";
 import { type SlotLedger, withSlot } from "../slot-ledger.ts";
+import { withoutSurplus } from "../surplus.ts";
 import { forEachConcurrently } from "../worker.ts";
 import { type AcquireLease, withLease } from "./lease.ts";
 import { RepairQueue } from "./repair-queue.ts";
@@ -158,6 +160,10 @@ export class Repairer {
     const outcome = await damageLedger.change(blobId, decodeCopyEntry(entry.value).home, ({ blob }) => {
       const slot = blob.slots[number];
       if (slot === undefined || !isReadable(slot) || !isSamePlace(slot.location, location)) return undefined;
+      // One more than is wanted is not made anew.
+      if (slot.state === "surplus" && isComplete(blob)) return { slots: withoutSurplus(blob.slots, number) };
+      // One more than is wanted is not made anew.
+      if (slot.state === "surplus" && isComplete(blob)) return { slots: withoutSurplus(blob.slots, number) };
       // Even a copy that is lost keeps its place until another one stands: the node may only show an old state of its
       // disk, and what no slot points to is deleted.
       const bad: Slot = { state: "corrupt", domain: slot.domain, location };

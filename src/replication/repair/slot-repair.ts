@@ -10,6 +10,7 @@ import { compatible, nextCandidate } from "../../placement/constraints.ts";
 import type { Clock } from "../../shared/clock.ts";
 import type { Id } from "../../shared/ids.ts";
 import type { Random } from "../../shared/random.ts";
+import { promoteSurplus } from "../promote-surplus.ts";
 import type { BlobReader } from "../read/blob-reader.ts";
 import { type SlotLedger, withSlot } from "../slot-ledger.ts";
 import { verifyCopy } from "../verify-copy.ts";
@@ -102,6 +103,7 @@ export class SlotRepair {
   async #replace(attempt: Attempt): Promise<AttemptResult> {
     const { ledger, discard, clock } = this.#deps;
     const { located, number, before } = attempt;
+    if (await promoteSurplus(this.#deps, located, number, attempt.signal)) return "made";
     const target = this.#targetFor(attempt);
     // Without a node to read from there is nothing to try: no attempt, and no dead letter however long it lasts.
     if (target === undefined || !this.#hasSource(located.blob)) return "waits";

@@ -6,6 +6,7 @@ import type { Bucket } from "../../../src/catalog/records/bucket.ts";
 import type { Cluster, Session } from "../../../src/catalog/records/cluster.ts";
 import type { DeadLetter } from "../../../src/catalog/records/dead-letter.ts";
 import type { Dying, PendingDelete } from "../../../src/catalog/records/dying.ts";
+import { JOB_KINDS, JOB_STATES, type Job } from "../../../src/catalog/records/job.ts";
 import type { Extent, ManifestPage, Part } from "../../../src/catalog/records/manifest.ts";
 import type { Pin } from "../../../src/catalog/records/pin.ts";
 import type { Upload } from "../../../src/catalog/records/upload.ts";
@@ -241,3 +242,21 @@ export const aTopologyRecord: fc.Arbitrary<TopologyRecord> = fc.record({
     }),
   }),
 });
+
+export const aJob: fc.Arbitrary<Job> = merged(
+  fc.record({
+    id: anId,
+    kind: fc.constantFrom(...JOB_KINDS),
+    subject: fc.record({ kind: fc.constantFrom("node" as const, "domain" as const), key: aText, name: aText }),
+    state: fc.constantFrom(...JOB_STATES),
+    cause: aText,
+    askedBy: aText,
+    createdAtMs: aCount,
+    session: aCount,
+    counts: fc.record({ considered: aCount, moved: aCount, skipped: aCount, failed: aCount, bytes: aCount }),
+  }),
+  merged(
+    merged(merged(optional("toDomain", aText), optional("startedAtMs", aCount)), optional("endedAtMs", aCount)),
+    merged(merged(optional("detail", aText), optional("total", aCount)), optional("cursor", aText)),
+  ),
+);

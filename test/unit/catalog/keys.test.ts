@@ -55,6 +55,12 @@ const KINDS: Readonly<Record<string, (from: Drawn) => { key: KvKey; ranges: read
   "event-cursor": ({ name }) => ({ key: keys.eventCursorKey(name), ranges: [] }),
   "health-report": ({ number }) => ({ key: keys.healthReportKey(number), ranges: [keys.healthReportsRange()] }),
   cursor: ({ name }) => ({ key: keys.cursorKey(name), ranges: [keys.cursorsRange()] }),
+  job: ({ a }) => ({ key: keys.jobKey(a), ranges: [keys.jobsRange()] }),
+  "job-queued": ({ name }) => ({ key: keys.queuedJobKey(name, name), ranges: [] }),
+  "job-failure": ({ a, b, number }) => ({
+    key: keys.jobFailureKey(a, b, number),
+    ranges: [keys.jobFailuresRange(a)],
+  }),
   usage: ({ a, number }) => ({ key: keys.usageKey(a, number), ranges: [keys.usageRange(a)] }),
 };
 

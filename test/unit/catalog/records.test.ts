@@ -37,6 +37,14 @@ import {
   encodePendingDelete,
   type PendingDelete,
 } from "../../../src/catalog/records/dying.ts";
+import {
+  decodeJob,
+  decodeJobFailure,
+  encodeJob,
+  encodeJobFailure,
+  type Job,
+  type JobFailure,
+} from "../../../src/catalog/records/job.ts";
 import { decodeLeader, encodeLeader, type Leader } from "../../../src/catalog/records/leader.ts";
 import {
   decodeManifestPage,
@@ -90,9 +98,11 @@ import {
   aDeadLetter,
   aDying,
   aHealthReport,
+  aJob,
   aManifestPage,
   aNodeRecord,
   anEvent,
+  anId,
   anUpload,
   aPart,
   aPendingDelete,
@@ -331,6 +341,59 @@ const cursorCodec: Codec<Cursor> = {
     [{ version: 0 }, "019100"],
     [{ version: 300 }, "0191cd012c"],
     [{ version: 2 ** 40 }, "0191cb4270000000000000"],
+  ],
+};
+
+const JOB: Job = {
+  id: ID_A,
+  kind: "DRAIN",
+  subject: { kind: "node", key: ID_B, name: "node-a1" },
+  state: "running",
+  cause: "asked for",
+  askedBy: "operator",
+  createdAtMs: MS,
+  session: 7,
+  counts: { considered: 12, moved: 9, skipped: 2, failed: 1, bytes: 4_096 },
+};
+
+const jobCodec: Codec<Job> = {
+  name: "job",
+  encode: encodeJob,
+  decode: decodeJob,
+  arbitrary: aJob,
+  golden: [
+    [
+      JOB,
+      "019fc4100190f3a2b4c5001122334455667788990493a46e6f6465d9206666656564646363626261613030393938383737363635353434333332323131a76e6f64652d6131c001a961736b656420666f72a86f70657261746f72cb427a3185c507b000c0c007c0c0c0950c090201cd1000",
+    ],
+    [
+      {
+        ...JOB,
+        kind: "SCRUB",
+        subject: { kind: "domain", key: "a", name: "a" },
+        toDomain: "b",
+        state: "cancelled",
+        startedAtMs: MS,
+        endedAtMs: MS + 1,
+        detail: "moving copies",
+        total: 300,
+        cursor: `${ID_B}/${COPY_KEY}`,
+      },
+      "019fc4100190f3a2b4c5001122334455667788990593a6646f6d61696ea161a161a16207a961736b656420666f72a86f70657261746f72cb427a3185c507b000cb427a3185c507b000cb427a3185c507c00007ad6d6f76696e6720636f70696573cd012cd94a66666565646463636262616130303939383837373636353534343333323231312f30303030303032612f3030303130323033303430353036303730383039306130623063306430653066950c090201cd1000",
+    ],
+  ],
+};
+
+const jobFailureCodec: Codec<JobFailure> = {
+  name: "job failure",
+  encode: encodeJobFailure,
+  decode: decodeJobFailure,
+  arbitrary: fc.record({ blobId: anId, slot: fc.nat(20), reason: aText, atMs: fc.maxSafeNat() }),
+  golden: [
+    [
+      { blobId: ID_A, slot: 1, reason: "no other node can take the copy now", atMs: MS },
+      "0194c4100190f3a2b4c50011223344556677889901d9236e6f206f74686572206e6f64652063616e2074616b652074686520636f7079206e6f77cb427a3185c507b000",
+    ],
   ],
 };
 
@@ -692,6 +755,8 @@ testCodec(sessionCodec);
 testCodec(leaderCodec);
 testCodec(cursorCodec);
 testCodec(floorCodec);
+testCodec(jobCodec);
+testCodec(jobFailureCodec);
 testCodec(dyingCodec);
 testCodec(pendingDeleteCodec);
 testCodec(copyCodec);

@@ -167,7 +167,7 @@ test("a change is told with the topology before and after; nodes are opened anew
       opened++;
       return new Map([...cluster.handles.values()].map((handle) => [handle.uuid, handle]));
     },
-    onChanged: (before, after) => void told.push(`${before.nodes.length} ${after.nodes.length}`),
+    onChanged: (before, after) => void told.push(`${before?.topology.nodes.length} ${after.topology.nodes.length}`),
     clock: cluster.clock,
     logger: silentLogger,
     intervalMs: INTERVAL_MS,

@@ -11,7 +11,6 @@ import { openBox } from "../../support/open-box.ts";
 
 const CONFIG: RedundancyDeps["config"] = {
   storage: {
-    repair: { rateLimitPerSecond: "auto", bandwidthLimitBytesPerSecond: "auto" },
     consistencyRepair: { enabled: true, cron: "0 */15 * * * ?", batchSize: 100, lockTimeoutMs: 600_000 },
     promotion: { intervalMs: 30_000, hysteresisMs: 60_000, coolDownMs: 300_000, autoDemote: false },
   },
@@ -35,6 +34,8 @@ function keep(gateway: InMemoryGateway, deps: Partial<RedundancyDeps> = {}): Kep
     leaders: { catalog, ledger },
     whileLeading: (run) => run,
     onRestored: () => {},
+    pace: { object: async () => {}, bytes: async () => {} },
+    isGivenUp: () => false,
     clock: gateway.clock,
     loggers: { named: () => silentLogger },
     metrics: createMetrics({ version: "0", processMetrics: false }),

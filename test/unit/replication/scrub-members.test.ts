@@ -23,6 +23,8 @@ test("a node that comes is compared and scrubbed, one that leaves is not any mor
     all: () => shown,
     acceptsWrites: (uuid) => members.acceptsWrites(uuid),
     servesReads: (uuid) => members.servesReads(uuid),
+    isLost: (uuid) => members.isLost(uuid),
+    preference: (uuid) => members.preference(uuid),
     onOnline: (listener) => members.onOnline(listener),
   };
   const comparison = { enabled: true, intervalMs: DAY_MS };

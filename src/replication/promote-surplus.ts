@@ -1,0 +1,53 @@
+/**
+ * A slot that wants a copy, and a surplus copy of the blob in its domain: once that one was read and found right it is the
+ * slot's. Nothing is to be copied then, and without this the surplus copy's node would be barred from the new one.
+ */
+import type { LocatedBlob } from "../catalog/blobs.ts";
+import { isSamePlace, type Location, type Slot } from "../catalog/records/blob.ts";
+import type { Members } from "../cluster/members.ts";
+import type { Clock } from "../shared/clock.ts";
+import { type SlotLedger, withSlot } from "./slot-ledger.ts";
+import { withoutSurplus } from "./surplus.ts";
+import { verifyCopy } from "./verify-copy.ts";
+
+export interface PromoteSurplusDeps {
+  readonly members: () => Members;
+  readonly ledger: SlotLedger;
+  readonly clock: Clock;
+}
+
+/**
+ * @returns whether the slot has its copy now
+ * @throws NodeError when the surplus copy's node could not tell; CatalogError
+ */
+export async function promoteSurplus(
+  { members, ledger, clock }: PromoteSurplusDeps,
+  { blob, home }: LocatedBlob,
+  number: number,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const wanting = blob.slots[number];
+  if (wanting === undefined) return false;
+  const at = blob.slots.findIndex((slot) => isSpareOf(members(), wanting, slot));
+  const location = blob.slots[at]?.location;
+  const node = location && members().get(location.nodeUuid)?.node;
+  if (location === undefined || node === undefined) return false;
+  if ((await verifyCopy(node, blob, { key: location.key, signal })) !== "good") return false;
+  const outcome = await ledger.change(blob.blobId, home, ({ blob: { slots } }) => {
+    const [now, spare] = [slots[number], slots[at]];
+    if (now?.state !== wanting.state || !isSamePlace(now.location, wanting.location)) return undefined;
+    if (spare?.state !== "surplus" || !isSamePlace(spare.location, location)) return undefined;
+    const filled: Slot = { state: "ok", domain: now.domain, location, verifiedAtMs: clock.nowMs() };
+    return { slots: withoutSurplus(withSlot(slots, number, filled), at) };
+  });
+  return outcome === "changed";
+}
+
+function isSpareOf(members: Members, wanting: Slot, slot: Slot): slot is Slot & { readonly location: Location } {
+  if (slot.state !== "surplus" || slot.location === undefined || !members.servesReads(slot.location.nodeUuid)) {
+    return false;
+  }
+  const spec = members.get(slot.location.nodeUuid)?.spec;
+  // One that is being drained is about to lose its copies.
+  return spec?.domain === wanting.domain && spec.acceptsWrites;
+}

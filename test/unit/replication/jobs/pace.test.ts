@@ -1,0 +1,160 @@
+/** The pace of what restores redundancy, the estimates of jobs, and the limits of what is moved. */
+import assert from "node:assert/strict";
+import { mock, test } from "node:test";
+import fc from "fast-check";
+import { type EndedRequest, ForegroundMeter, metered } from "../../../../src/observability/foreground.ts";
+import { pace, progress, remainingMs, type Sample, withSample } from "../../../../src/replication/jobs/estimate.ts";
+import { MoveLimits } from "../../../../src/replication/jobs/move-limits.ts";
+import { FIRST_PACE, FLOOR_SHARE, nextPace, type PaceState } from "../../../../src/replication/jobs/pace-controller.ts";
+import { RestorePace } from "../../../../src/replication/jobs/restore-pace.ts";
+import { turns } from "../../../support/in-memory-gateway.ts";
+import { ManualClock } from "../../../support/manual-clock.ts";
+
+const MIB = 2 ** 20;
+const NEVER = new AbortController().signal;
+
+const aSeen = fc.record({
+  inflight: fc.nat(1_000),
+  latencyMs: fc.option(fc.float({ min: 0, max: 100_000, noNaN: true }), { nil: undefined }),
+  restoredBytesPerSecond: fc.nat(10_000 * MIB),
+});
+
+test("whatever clients feel, restoring keeps a fifth of the nodes' bandwidth and stays below what they might do", () => {
+  fc.assert(
+    fc.property(fc.array(aSeen, { maxLength: 200 }), (steps) => {
+      let state: PaceState = FIRST_PACE;
+      for (const seen of steps) {
+        state = nextPace(state, seen);
+        const { bytesPerSecond, bandwidthBytesPerSecond } = state;
+        assert.ok(bytesPerSecond >= FLOOR_SHARE * bandwidthBytesPerSecond);
+        assert.ok(bytesPerSecond <= 1.5 * bandwidthBytesPerSecond);
+        assert.ok(bandwidthBytesPerSecond >= seen.restoredBytesPerSecond);
+      }
+    }),
+  );
+});
+
+function after(state: PaceState, times: number, seen: Parameters<typeof nextPace>[1]): PaceState {
+  let now = state;
+  for (let at = 0; at < times; at++) now = nextPace(now, seen);
+  return now;
+}
+
+test("it slows down where clients wait longer than in quiet times, and speeds up again when they do not", () => {
+  const quiet = after(FIRST_PACE, 5, { inflight: 2, latencyMs: 4, restoredBytesPerSecond: 50 * MIB });
+  const slowed = after(quiet, 3, { inflight: 8, latencyMs: 40, restoredBytesPerSecond: 50 * MIB });
+  assert.ok(slowed.bytesPerSecond < quiet.bytesPerSecond / 2);
+  const floor = after(slowed, 50, { inflight: 8, latencyMs: 400, restoredBytesPerSecond: 20 * MIB });
+  assert.equal(floor.bytesPerSecond, floor.bandwidthBytesPerSecond * FLOOR_SHARE);
+  const again = after(floor, 5, { inflight: 1, latencyMs: 4, restoredBytesPerSecond: 20 * MIB });
+  assert.ok(again.bytesPerSecond > floor.bytesPerSecond);
+  const idle = nextPace(floor, { inflight: 0, latencyMs: undefined, restoredBytesPerSecond: 20 * MIB });
+  assert.ok(
+    idle.bytesPerSecond > nextPace(floor, { inflight: 1, latencyMs: 4, restoredBytesPerSecond: 0 }).bytesPerSecond,
+  );
+});
+
+test("the controller steps while something is restored, and configured limits stand as they are", async () => {
+  const clock = new ManualClock();
+  const foreground = { inflight: 5, latencyMs: 1 };
+  using auto = new RestorePace({
+    clock,
+    rates: { copiesPerSecond: "auto", bytesPerSecond: "auto" },
+    foreground: () => foreground,
+  });
+  await auto.bytes(1_000, NEVER);
+  const before = auto.bytesPerSecond ?? 0;
+  clock.advance(1_000);
+  await auto.bytes(1_000, NEVER);
+  foreground.latencyMs = 100;
+  clock.advance(1_000);
+  await auto.bytes(1_000, NEVER);
+  assert.ok((auto.bytesPerSecond ?? 0) < before);
+  auto.set({ copiesPerSecond: 7, bytesPerSecond: 3 * MIB });
+  clock.advance(5_000);
+  await auto.bytes(1_000, NEVER);
+  assert.equal(auto.bytesPerSecond, 3 * MIB);
+});
+
+test("the meter tells of requests under way and of the middle latency of small ones that succeeded", () => {
+  const meter = new ForegroundMeter();
+  const told: string[] = [];
+  const observer = metered(
+    {
+      requestStarted: () => void told.push("started"),
+      requestFinished: (_request: EndedRequest) => void told.push("finished"),
+    },
+    meter,
+  );
+  const finish = (durationMs: number, sentBytes: number, status = 200): void => {
+    observer.requestStarted();
+    observer.requestFinished({ status, durationMs, receivedBytes: 0, sentBytes });
+  };
+  observer.requestStarted();
+  for (const durationMs of [9, 1, 5]) finish(durationMs, 100);
+  finish(10_000, 100 * MIB);
+  finish(10_000, 100, 503);
+  assert.deepEqual(meter.take(), { inflight: 1, latencyMs: 5 });
+  assert.deepEqual(meter.take(), { inflight: 1, latencyMs: undefined });
+  assert.equal(told.length, 11);
+});
+
+test("copies and bytes go no faster than their limits, small copies add up, and new limits count at once", async () => {
+  mock.timers.enable({ apis: ["setTimeout", "setInterval", "Date"] });
+  try {
+    using limits = new MoveLimits({ copiesPerSecond: 10, bytesPerSecond: MIB });
+    let copies = 0;
+    for (let at = 0; at < 25; at++) void limits.object(NEVER).then(() => (copies += 1));
+    await tick(1_000);
+    assert.ok(copies >= 10 && copies <= 12, `${copies} copies in a second`);
+    let bytes = 0;
+    const send = async (): Promise<void> => {
+      for (let at = 0; at < 64; at++) {
+        await limits.bytes(65_536, NEVER);
+        bytes += 65_536;
+      }
+    };
+    void send();
+    await tick(1_000);
+    assert.ok(bytes >= MIB * 0.9 && bytes <= MIB * 1.6, `${bytes} bytes in a second`);
+    limits.set({ copiesPerSecond: 1_000 });
+    await tick(2_000);
+    assert.equal(copies, 25);
+    assert.equal(bytes, 4 * MIB);
+  } finally {
+    mock.timers.reset();
+  }
+});
+
+async function tick(ms: number): Promise<void> {
+  for (let passed = 0; passed < ms; passed += 10) {
+    mock.timers.tick(10);
+    await turns(5);
+  }
+}
+
+test("whoever waits for a limit and gives up is let go at once", async () => {
+  using limits = new MoveLimits({ copiesPerSecond: 0.001 });
+  const stop = new AbortController();
+  await limits.object(NEVER);
+  const waiting = limits.object(stop.signal);
+  stop.abort(new Error("given up"));
+  await assert.rejects(waiting, /given up/);
+  await assert.rejects(limits.bytes(1, stop.signal), /given up/);
+});
+
+test("the pace of a job is that of the last samples, and what is left follows from it", () => {
+  let samples: readonly Sample[] = [];
+  assert.equal(pace(samples), undefined);
+  for (let second = 0; second <= 10; second++)
+    samples = withSample(samples, { atMs: second * 1_000, done: second * 20 });
+  assert.equal(pace(samples), 20);
+  assert.equal(remainingMs(200, 1_000, samples), 40_000);
+  assert.equal(remainingMs(1_200, 1_000, samples), 0);
+  assert.equal(remainingMs(200, undefined, samples), undefined);
+  assert.equal(withSample(samples, { atMs: 10_500, done: 999 }), samples, "samples are not that close");
+  for (let second = 11; second <= 100; second++) samples = withSample(samples, { atMs: second * 1_000, done: 200 });
+  assert.equal(pace(samples), 0, "what was long ago says nothing of now");
+  assert.equal(remainingMs(200, 1_000, samples), undefined);
+  assert.deepEqual([progress(5, undefined), progress(0, 0), progress(5, 10), progress(15, 10)], [undefined, 1, 0.5, 1]);
+});
