@@ -79,12 +79,6 @@ export function repairOptions(
   };
 }
 
-/** Nodes whose copies are to be made anew. */
-export function watchLostNodes({ members, clock }: RedundancyDeps): LostNodes {
-  // A node is called unreachable only after it was away for long.
-  return new LostNodes({ members, clock, afterMs: 0 });
-}
-
 export interface Redundancy extends AsyncDisposable {
   readonly backlog: Backlog;
   readonly deadLetters: DeadLetters;
@@ -171,7 +165,7 @@ export function keepRedundancy(
   stack.defer(
     members().onOnline((uuid) => {
       // Its copies are on record as good and it may have lost some; those that were made anew are checked by repair.
-      if (lost.wasAwayForLong(uuid)) scrubbing.requestComparison(uuid);
+      if (lost.wasAway(uuid)) scrubbing.requestComparison(uuid);
     }),
   );
   if (consistencyRepair.enabled) {

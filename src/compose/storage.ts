@@ -37,6 +37,7 @@ import { DyingSweeper } from "../replication/reclaim/dying-sweeper.ts";
 import { OpenReads } from "../replication/reclaim/open-reads.ts";
 import { OrphanCollector } from "../replication/reclaim/orphan-collector.ts";
 import { carryOutPendingDeletes } from "../replication/reclaim/pending-deletes.ts";
+import { LostNodes } from "../replication/repair/lost-nodes.ts";
 import { Repairer } from "../replication/repair/repairer.ts";
 import type { Scrubbing } from "../replication/scrub/scrubbing.ts";
 import { createSlotLedger } from "../replication/slot-ledger.ts";
@@ -53,7 +54,7 @@ import { careForHealth, openEventLog } from "./health.ts";
 import { createJobs, createPacing } from "./jobs.ts";
 import { catchUpWithNodes, journalCluster, journalSettings } from "./journal.ts";
 import { NodeHandles } from "./node-handles.ts";
-import { keepRedundancy, type Redundancy, type RedundancyDeps, repairOptions, watchLostNodes } from "./redundancy.ts";
+import { keepRedundancy, type Redundancy, type RedundancyDeps, repairOptions } from "./redundancy.ts";
 import { removeLeftScratch } from "./scratch-store.ts";
 import { createScrubbing } from "./scrubbing.ts";
 import { configuredTopology } from "./topology.ts";
@@ -261,7 +262,7 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
       durability.restoreTimes.restored(cause, sinceMs);
     },
   };
-  const lost = watchLostNodes(redundancyDeps);
+  const lost = new LostNodes(members);
   const repairLimits = repairOptions(redundancyDeps, lost);
   const repairer = new Repairer({ ...leaders, damageLedger: ledger, reader, discard, random, ...repairLimits });
   const openReads = new OpenReads(clock);

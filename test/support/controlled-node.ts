@@ -112,9 +112,9 @@ export class ControlledNode implements StorageNode {
     return this.hooks.readIdentity === undefined ? pass() : this.hooks.readIdentity(pass);
   }
 
-  async writeIdentity(document: Uint8Array, signal?: AbortSignal): Promise<void> {
+  async writeIdentity(document: Uint8Array, signal?: AbortSignal, over?: Uint8Array): Promise<void> {
     this.#refuseIfDown();
-    await this.#under.writeIdentity(document, signal);
+    await this.#under.writeIdentity(document, signal, over);
   }
 
   async close(): Promise<void> {

@@ -154,6 +154,12 @@ export class InMemoryGateway {
     this.members.setState(this.node(name).uuid, "degraded");
   }
 
+  /** The node has not answered for so long that it is called unreachable. */
+  nodeLost(name: string): void {
+    this.nodeFails(name);
+    this.members.setState(this.node(name).uuid, "unreachable");
+  }
+
   /** The node does not answer, and the gateway does not know yet. */
   nodeFails(name: string): void {
     this.node(name).control.down = true;

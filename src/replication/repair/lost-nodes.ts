@@ -4,38 +4,29 @@
  */
 import { isHealthy, type Members } from "../../cluster/members.ts";
 import { isAway } from "../../cluster/node-health.ts";
-import type { Clock } from "../../shared/clock.ts";
 import type { Id } from "../../shared/ids.ts";
 import { isAbsent } from "./absent-nodes.ts";
 
 export class LostNodes {
   readonly #members: () => Members;
-  readonly #clock: Clock;
-  readonly #afterMs: number;
-  /** Nodes that did not answer at any look since then: monotonic. */
-  readonly #awaySinceMs = new Map<Id, number>();
+  /** Nodes that were away at the last look. */
+  readonly #away = new Set<Id>();
 
-  /** @param afterMs how long a node has to be away */
-  constructor(deps: { readonly members: () => Members; readonly clock: Clock; readonly afterMs: number }) {
-    this.#members = deps.members;
-    this.#clock = deps.clock;
-    this.#afterMs = deps.afterMs;
+  constructor(members: () => Members) {
+    this.#members = members;
   }
 
-  /** Looks at every node once. To be called again and again: what it sees in between does not count. */
+  /** Looks at every node once. To be called again and again: what comes and goes in between does not count. */
   observe(): void {
-    const nowMs = this.#clock.monotonicMs();
     for (const member of this.#members().all()) {
-      const { uuid } = member.spec;
-      if (!isAway(member)) this.#awaySinceMs.delete(uuid);
-      else if (!this.#awaySinceMs.has(uuid)) this.#awaySinceMs.set(uuid, nowMs);
+      if (isAway(member)) this.#away.add(member.spec.uuid);
+      else this.#away.delete(member.spec.uuid);
     }
   }
 
-  /** Whether a node that has just come back was away for as long as that, as far as was seen. */
-  wasAwayForLong(nodeUuid: Id): boolean {
-    const sinceMs = this.#awaySinceMs.get(nodeUuid);
-    return sinceMs !== undefined && this.#clock.monotonicMs() >= sinceMs + this.#afterMs;
+  /** Whether a node that has just come back was away at the last look. */
+  wasAway(nodeUuid: Id): boolean {
+    return this.#away.has(nodeUuid);
   }
 
   /** Whether its copies are to be made anew. */
@@ -43,9 +34,7 @@ export class LostNodes {
     const members = this.#members();
     if (isAbsent(members, nodeUuid)) return true;
     const member = members.get(nodeUuid);
-    const sinceMs = this.#awaySinceMs.get(nodeUuid);
-    if (member === undefined || !isAway(member) || sinceMs === undefined) return false;
-    if (this.#clock.monotonicMs() < sinceMs + this.#afterMs) return false;
+    if (member === undefined || !isAway(member)) return false;
     // With no other node there is nowhere to make them: they stay on record as they are, and are right when it returns.
     return members.all().some((other) => {
       const { uuid, domain } = other.spec;

@@ -159,7 +159,9 @@ test("a change is told with the topology before and after; nodes are opened anew
   const { catalog } = await follow(cluster);
   const told: string[] = [];
   let opened = 0;
+  const initial = (await loadTopology(cluster.kv)) ?? assert.fail();
   const live = new LiveTopology({
+    initial,
     kv: cluster.kv,
     membership: cluster.membership,
     placementOf: (topology) => createPlacement(topology, quickHasher),

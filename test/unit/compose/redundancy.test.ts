@@ -2,9 +2,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { loadTopology } from "../../../src/cluster/topology-store.ts";
-import { keepRedundancy, type RedundancyDeps, watchLostNodes } from "../../../src/compose/redundancy.ts";
+import { keepRedundancy, type RedundancyDeps } from "../../../src/compose/redundancy.ts";
 import { silentLogger } from "../../../src/observability/logger.ts";
 import { createMetrics } from "../../../src/observability/metrics.ts";
+import { LostNodes } from "../../../src/replication/repair/lost-nodes.ts";
 import type { InMemoryGateway } from "../../support/in-memory-gateway.ts";
 import { turns } from "../../support/in-memory-gateway.ts";
 import { openBox } from "../../support/open-box.ts";
@@ -49,7 +50,7 @@ function keep(gateway: InMemoryGateway, deps: Partial<RedundancyDeps> = {}): Kep
     ...deps,
   };
   const kept = keepRedundancy(all, {
-    lost: watchLostNodes(all),
+    lost: new LostNodes(all.members),
     repairer,
     wakeRepair: () => void told.push("repair"),
     scrubbing: { requestComparison: (uuid) => void told.push(`compare ${gateway.nodeOf(uuid).name}`) },
@@ -87,8 +88,8 @@ test("a node that was away for long is compared with the catalog when it is back
   gateway.nodeUp("d1-0");
   await pass(gateway, 60);
   assert.deepEqual(kept.told, []);
-  gateway.nodeDown("d1-0");
-  await pass(gateway, 200);
+  gateway.nodeLost("d1-0");
+  await pass(gateway, 20);
   gateway.nodeUp("d1-0");
   assert.deepEqual(kept.told, ["compare d1-0"]);
 });
