@@ -25,10 +25,12 @@ const ANSWERS: Readonly<Record<string, object>> = {
     workers_degraded: 0,
     pending_replications: 0,
     journal: JOURNAL,
+    coordinator: { kind: "embedded", available: true, leader: true },
   },
   "/api/v1/storage/cluster/domains": { replication_factor: 2, write_quorum: 2, domains: [] },
   "/api/v1/storage/cluster/workers": { workers: [] },
   "/api/v1/storage/cluster/replication": {
+    more: false,
     missing: 0,
     handoff: 0,
     unverified: 0,

@@ -18,13 +18,13 @@ const ASKED = { cause: "a test", askedBy: "test" };
 const NEVER = new AbortController().signal;
 
 /** Repair that is told which nodes are given up. */
-function repairerOf(gateway: InMemoryGateway, givenUp: (uuid: string) => boolean): Repairer {
+function repairerOf(gateway: InMemoryGateway, isLost: (uuid: string) => boolean): Repairer {
   const { catalog, ledger, discarder, members } = gateway.process;
   const { clock, random } = gateway;
   const limits = { hedgeDelayMs: 250, stallTimeoutMs: 10_000 };
   const reader = createBlobReader({ members: () => members, clock, random, limits, onDamage: () => {} });
   const { discard } = discarder;
-  const rest = { logger: silentLogger, onRestored: () => {}, givenUp };
+  const rest = { logger: silentLogger, onRestored: () => {}, isLost };
   return new Repairer({ catalog, members: () => members, reader, ledger, discard, clock, random, ...rest });
 }
 
