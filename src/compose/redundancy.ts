@@ -16,7 +16,7 @@ import { Backlog } from "../replication/repair/backlog.ts";
 import { DeadLetters } from "../replication/repair/dead-letters.ts";
 import { DemotedNodes } from "../replication/repair/demoted-nodes.ts";
 import { type AcquireLease, withLease } from "../replication/repair/lease.ts";
-import { LostNodes } from "../replication/repair/lost-nodes.ts";
+import type { LostNodes } from "../replication/repair/lost-nodes.ts";
 import type { RepairDeps, Repairer } from "../replication/repair/repairer.ts";
 import type { Scrubbing } from "../replication/scrub/scrubbing.ts";
 import type { SlotLedger } from "../replication/slot-ledger.ts";
