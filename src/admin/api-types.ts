@@ -72,7 +72,9 @@ export const clusterStatusSchema = z
     worker_count: count().meta({ description: "storage nodes" }),
     workers_healthy: count(),
     workers_degraded: count().meta({ description: "storage nodes that are not online" }),
-    pending_replications: count().meta({ description: "copies that are missing, misplaced or unverified" }),
+    pending_replications: count().meta({
+      description: "copies that are missing, misplaced, unverified or corrupt, dead letters included",
+    }),
     journal: journalSummarySchema.meta({ description: "the catalog's journal on the nodes" }),
     coordinator: coordinatorSchema,
   })

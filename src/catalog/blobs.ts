@@ -206,7 +206,9 @@ function setWork(
 }
 
 function isSameWork(before: Slot | undefined, after: Slot): boolean {
-  return before?.state === after.state && isSamePlace(before.location, after.location);
+  return (
+    before?.state === after.state && before.domain === after.domain && isSamePlace(before.location, after.location)
+  );
 }
 
 /** Copies that are on record as good; how urgently the others are wanted. */

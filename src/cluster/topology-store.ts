@@ -83,7 +83,12 @@ export async function applyConfiguration(
       await enterPastFactor(catalog, atomic, { before: stored.topology.replication, after: merged.replication, clock });
     }
     if (!unchanged) atomic.set(topologyKey(), encodeTopology({ ...wanted, epoch: epoch + 1 }));
-    for (const record of changes) atomic.set(nodeKey(record.uuid), encodeNode(record));
+    const generations = new Map(stored?.topology.nodes.map(({ uuid, writeGeneration }) => [uuid, writeGeneration]));
+    for (const record of changes) {
+      // Its admission may be put on record meanwhile, which is no change of the topology.
+      atomic.check(nodeKey(record.uuid), generations.get(record.uuid) ?? null);
+      atomic.set(nodeKey(record.uuid), encodeNode(record));
+    }
     if ((await catalog.commit(atomic)).committed) {
       const applied = await loadTopology(catalog.kv);
       if (applied !== undefined) return applied;

@@ -128,6 +128,9 @@ export class TrackedNode implements Member {
 
   /** It is the node that had another handle before. */
   inherit(before: TrackedNode): void {
+    const isAway = ({ decommissionedAtMs }: TopologyNode): boolean => decommissionedAtMs !== undefined;
+    // The change that opened it anew may be the one that decommissioned it, or took it back.
+    if (isAway(before.#spec) !== isAway(this.#spec)) return;
     this.#health = before.#health;
     this.#reason = before.#reason;
     this.#sinceMs = before.#sinceMs;

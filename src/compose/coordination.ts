@@ -57,7 +57,7 @@ export async function openCoordination(
     try {
       return await coordinator.acquire(name, ttlMs);
     } catch (error) {
-      if (!(error instanceof CoordinatorError)) throw error;
+      if (!(error instanceof CoordinatorError && error.kind === "unavailable")) throw error;
       return undefined;
     }
   };

@@ -175,6 +175,13 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
   const members = () => membership.members;
   const coordination = await openCoordination(deps, { catalog, ids, stack });
   const { leadership } = coordination;
+  const scrubNode = (uuid: Id): void => {
+    const name = members().get(uuid)?.spec.name;
+    if (name !== undefined) scrubs?.request(name);
+  };
+  /** There once all nodes were looked at, which a bad disk may not wait for. */
+  let scrubs: Scrubbing | undefined;
+  const corruptBefore = new Set<Id>();
   const membership = new Membership(
     {
       catalog,
@@ -184,10 +191,7 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
       intervalMs: config.storage.health.intervalMs,
       onStateChanged: (node, state) => metrics.nodeStateChanged(node, state),
       recordEvent: (event) => events.record(event),
-      onCorrupt: (uuid) => {
-        const name = members().get(uuid)?.spec.name;
-        if (name !== undefined) scrubbing.request(name);
-      },
+      onCorrupt: (uuid) => (scrubs === undefined ? void corruptBefore.add(uuid) : scrubNode(uuid)),
     },
     { topology, placement: placementOf(topology), handles: opened, admitted },
   );
@@ -256,7 +260,6 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
     whileLeading: (run) => leadership.whileLeading(run),
     acquireLease: (name) => coordination.acquire(name, config.storage.consistencyRepair.lockTimeoutMs),
     refreshTopology: () => liveTopology.refresh(),
-    recordEvent: (event) => events.record(event),
     onRestored(cause, bytes, sinceMs) {
       metrics.copyRestored(cause, bytes);
       durability.restoreTimes.restored(cause, sinceMs);
@@ -311,6 +314,8 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
       whileLeading: (run) => leadership.whileLeading(run),
     }),
   );
+  scrubs = scrubbing;
+  for (const uuid of corruptBefore) scrubNode(uuid);
   const wakeRepair = (): void => {
     repairer.workArrived();
     repair.wake();

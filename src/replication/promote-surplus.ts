@@ -5,6 +5,7 @@
 import type { LocatedBlob } from "../catalog/blobs.ts";
 import { isSamePlace, type Location, type Slot } from "../catalog/records/blob.ts";
 import type { Members } from "../cluster/members.ts";
+import { NodeError } from "../nodes/storage-node.ts";
 import type { Clock } from "../shared/clock.ts";
 import { type SlotLedger, withSlot } from "./slot-ledger.ts";
 import { withoutSurplus } from "./surplus.ts";
@@ -18,7 +19,7 @@ export interface PromoteSurplusDeps {
 
 /**
  * @returns whether the slot has its copy now
- * @throws NodeError when the surplus copy's node could not tell; CatalogError
+ * @throws CatalogError; the signal's reason
  */
 export async function promoteSurplus(
   { members, ledger, clock }: PromoteSurplusDeps,
@@ -32,7 +33,13 @@ export async function promoteSurplus(
   const location = blob.slots[at]?.location;
   const node = location && members().get(location.nodeUuid)?.node;
   if (location === undefined || node === undefined) return false;
-  if ((await verifyCopy(node, blob, { key: location.key, signal })) !== "good") return false;
+  try {
+    if ((await verifyCopy(node, blob, { key: location.key, signal })) !== "good") return false;
+  } catch (error) {
+    // A copy can be made all the same.
+    if (!(error instanceof NodeError) || signal.aborted) throw error;
+    return false;
+  }
   const outcome = await ledger.change(blob.blobId, home, ({ blob: { slots } }) => {
     const [now, spare] = [slots[number], slots[at]];
     if (now?.state !== wanting.state || !isSamePlace(now.location, wanting.location)) return undefined;

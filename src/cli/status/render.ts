@@ -117,16 +117,21 @@ function usage(share: number | undefined, frame: Frame): Span {
 
 const STATE_STYLES: Readonly<Record<string, Style>> = {
   online: "good",
-  healthy: "good",
   joining: "warn",
   degraded: "warn",
-  full: "warn",
-  slow: "warn",
 };
+
+function stateOf({ state, conditions, accepts_writes: accepts }: Worker): string {
+  if (conditions.length > 0) return [state, ...conditions].join(", ");
+  return accepts || state !== "online" ? state : `${state}, no writes`;
+}
 
 /** Those that are not online first where not all fit. */
 function nodeRows(workers: readonly Worker[], room: number, frame: Frame): string[] {
-  const styleOf = ({ state }: Worker): Style => STATE_STYLES[state] ?? "bad";
+  const styleOf = ({ state, conditions }: Worker): Style => {
+    const style = STATE_STYLES[state] ?? "bad";
+    return style === "good" && conditions.length > 0 ? "warn" : style;
+  };
   const rowsMax = Math.max(ROWS_MIN, room - 1);
   const fits = workers.length <= rowsMax;
   const troubled = (worker: Worker): number => (styleOf(worker) === "good" ? 1 : 0);
@@ -140,7 +145,7 @@ function nodeRows(workers: readonly Worker[], room: number, frame: Frame): strin
       worker.name,
       worker.domain === worker.home_domain ? worker.domain : `${worker.domain} (home: ${worker.home_domain})`,
       {
-        text: worker.accepts_writes || styleOf(worker) !== "good" ? worker.state : `${worker.state}, no writes`,
+        text: stateOf(worker),
         style: styleOf(worker),
       },
       formatSince(worker.since, frame.nowMs),

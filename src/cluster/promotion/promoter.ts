@@ -160,8 +160,9 @@ export class Promoter {
       nodes.map(async ({ uuid, domain, homeDomain }): Promise<[Id, NodeFacts] | undefined> => {
         const member = members().get(uuid);
         if (member === undefined) return undefined;
-        const healthy = isHealthy(member);
-        const standsBy = healthy && domain === homeDomain && this.#isStandby(homeDomain);
+        // One that only fails to answer for a moment still counts for its domain, and is no good stand-in for another.
+        const standsBy = isHealthy(member) && domain === homeDomain && this.#isStandby(homeDomain);
+        const healthy = standsBy || (member.state === "online" && !this.#isStandby(domain));
         const capacity = standsBy ? await member.node.capacity().catch(() => undefined) : undefined;
         return [uuid, { healthy, loadScore: member.loadScore(), freeBytes: capacity?.freeBytes }];
       }),

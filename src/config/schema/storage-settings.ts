@@ -131,7 +131,7 @@ export const storageSettings = z.strictObject({
     .strictObject({
       rateLimitPerSecond: wordOrInteger(["auto"], 1, 100_000)
         .prefault("auto")
-        .register(settingNotes, { meaning: "copies restored a second; `auto`: as fast as foreground latency allows" }),
+        .register(settingNotes, { meaning: "copies restored a second; `auto`: no limit but that of their bytes" }),
       bandwidthLimitMib: wordOrInteger(["auto"], 1, 100_000)
         .prefault("auto")
         .register(settingNotes, { meaning: "MiB restored a second" }),
@@ -181,7 +181,7 @@ export const storageSettings = z.strictObject({
           batchSize: integer(1, 10_000)
             .prefault(100)
             .register(settingNotes, { meaning: "entries of the record of missing copies read at a time" }),
-          lockTimeoutSeconds: integer(10, 86_400)
+          lockTimeoutSeconds: integer(10, 3_600)
             .prefault(600)
             .register(settingNotes, { meaning: "lifetime of its lock, renewed while work goes on" }),
         })

@@ -129,9 +129,11 @@ async function adoptSurplus(
   if (before === undefined || spare?.location === undefined || member === undefined) return OVERTAKEN;
   const verdict = await verifyCopy(member.node, blob, { key: spare.location.key, signal });
   const location = spare.location;
+  const readable = (uuid: Id): boolean => deps.members().servesReads(uuid);
   const outcome = await deps.ledger.change(blob.blobId, located.home, ({ blob: now }) => {
     if (!isAsPlanned(now, surplus, spare) || !isAsPlanned(now, number, before)) return undefined;
-    if (verdict !== "good") return isComplete(now) ? { slots: withoutSurplus(now.slots, surplus) } : undefined;
+    if (verdict !== "good")
+      return isComplete(now, readable) ? { slots: withoutSurplus(now.slots, surplus) } : undefined;
     if (!mayHold(deps, now, number, target)) return undefined;
     const made: Slot = {
       ...{ state: target.state, domain: target.domain, location },
@@ -146,11 +148,14 @@ async function adoptSurplus(
   return outcome === "changed" ? { kind: "changed", bytes: 0 } : OVERTAKEN;
 }
 
-async function dropSurplus({ ledger }: MoveDeps, { located, number }: Move): Promise<MoveOutcome> {
+async function dropSurplus({ ledger, members }: MoveDeps, { located, number }: Move): Promise<MoveOutcome> {
+  const readable = (uuid: Id): boolean => members().servesReads(uuid);
   const before = located.blob.slots[number];
   if (before === undefined) return OVERTAKEN;
   const outcome = await ledger.change(located.blob.blobId, located.home, ({ blob: now }) =>
-    isAsPlanned(now, number, before) && isComplete(now) ? { slots: withoutSurplus(now.slots, number) } : undefined,
+    isAsPlanned(now, number, before) && isComplete(now, readable)
+      ? { slots: withoutSurplus(now.slots, number) }
+      : undefined,
   );
   return outcome === "changed" ? { kind: "changed", bytes: 0 } : OVERTAKEN;
 }

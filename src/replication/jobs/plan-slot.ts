@@ -17,6 +17,8 @@ export interface PlanningView {
   readonly assigned: (uuid: Id) => boolean;
   /** Nodes that take copies at this moment. */
   readonly writable: (uuid: Id) => boolean;
+  /** Nodes whose copies can be read at this moment. */
+  readonly readable: (uuid: Id) => boolean;
 }
 
 /** How a slot is to be filled: which node takes its copy, and what the slot is then. */
@@ -69,7 +71,9 @@ export function planDrain(view: PlanningView, blob: Blob, number: number, toDoma
   const slot = blob.slots[number];
   if (slot?.location === undefined) return STAY;
   if (slot.state === "surplus") {
-    return isComplete(blob) ? { kind: "drop" } : { kind: "wait", reason: "other copies of the blob want repair first" };
+    return isComplete(blob, view.readable)
+      ? { kind: "drop" }
+      : { kind: "wait", reason: "other copies of the blob want repair first" };
   }
   if (toDomain !== undefined && slot.domain !== toDomain) return planTakeover(view, blob, number, toDomain);
   const nodeUuid = homeNode(view, blob, number, slot.domain);
@@ -176,7 +180,10 @@ function surplusNodes({ slots }: Blob): Set<Id> {
   );
 }
 
-/** Whether every copy that is wanted is known to be good. */
-export function isComplete({ slots }: Blob): boolean {
-  return slots.every(({ state, location }) => state === "surplus" || (state === "ok" && location !== undefined));
+/** Whether every copy that is wanted is known to be good, and on a node that can be asked for it now. */
+export function isComplete({ slots }: Blob, readable: (uuid: Id) => boolean): boolean {
+  return slots.every(
+    ({ state, location }) =>
+      state === "surplus" || (state === "ok" && location !== undefined && readable(location.nodeUuid)),
+  );
 }

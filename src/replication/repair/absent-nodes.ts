@@ -14,6 +14,7 @@ import type { Logger } from "../../observability/logger.ts";
 import type { Clock } from "../../shared/clock.ts";
 import type { Id } from "../../shared/ids.ts";
 import { type SlotLedger, withSlot } from "../slot-ledger.ts";
+import { withoutSurplus } from "../surplus.ts";
 import { forEachConcurrently } from "../worker.ts";
 
 /** Copies put on record at a time; the catalog commits them together. */
@@ -43,7 +44,7 @@ export interface AbsentNodesDeps {
 export class AbsentNodes {
   readonly #deps: AbsentNodesDeps;
   /** Nodes all of whose copies are on record as work, and when that was: monotonic. */
-  readonly #done = new Map<Id, number>();
+  readonly #done = new Map<Id, { readonly atMs: number; readonly givenUp: boolean }>();
 
   constructor(deps: AbsentNodesDeps) {
     this.#deps = deps;
@@ -58,10 +59,10 @@ export class AbsentNodes {
         this.#done.delete(uuid);
         continue;
       }
-      const doneAtMs = this.#done.get(uuid);
-      if (doneAtMs !== undefined && clock.monotonicMs() < doneAtMs + AGAIN_MS) continue;
-      const startedAtMs = clock.monotonicMs();
       const givenUp = await this.#isGivenUp(uuid);
+      const done = this.#done.get(uuid);
+      if (done?.givenUp === givenUp && clock.monotonicMs() < done.atMs + AGAIN_MS) continue;
+      const startedAtMs = clock.monotonicMs();
       let ofNode = 0;
       await forEachConcurrently(walk(catalog.kv, copiesRange(uuid)), CONCURRENCY, signal, async (entry) => {
         if (this.#isLost(uuid) && (await this.#mark(uuid, entry, givenUp))) ofNode += 1;
@@ -69,7 +70,7 @@ export class AbsentNodes {
       if (ofNode > 0)
         logger.warn({ node: name, copies: ofNode }, "the copies of a node that is gone are to be made anew");
       marked += ofNode;
-      if (!signal.aborted && this.#isLost(uuid)) this.#done.set(uuid, startedAtMs);
+      if (!signal.aborted && this.#isLost(uuid)) this.#done.set(uuid, { atMs: startedAtMs, givenUp });
     }
     return marked;
   }
@@ -95,7 +96,9 @@ export class AbsentNodes {
     const outcome = await this.#deps.ledger.change(blobId, home, ({ blob }) => {
       const slot = blob.slots[number];
       if (slot === undefined || !isSamePlace(slot.location, location)) return undefined;
-      if (givenUp && blob.slots.some((other) => this.#isGood(other))) {
+      if (givenUp && blob.slots.some((other, at) => at !== number && this.#isGood(other))) {
+        // One more than is wanted is not missed.
+        if (slot.state === "surplus") return { slots: withoutSurplus(blob.slots, number) };
         return { slots: withSlot(blob.slots, number, { state: "missing", domain: slot.domain }) };
       }
       if (slot.state !== "ok") return undefined;

@@ -160,10 +160,11 @@ export class Repairer {
     const outcome = await damageLedger.change(blobId, decodeCopyEntry(entry.value).home, ({ blob }) => {
       const slot = blob.slots[number];
       if (slot === undefined || !isReadable(slot) || !isSamePlace(slot.location, location)) return undefined;
-      // One more than is wanted is not made anew.
-      if (slot.state === "surplus" && isComplete(blob)) return { slots: withoutSurplus(blob.slots, number) };
-      // One more than is wanted is not made anew.
-      if (slot.state === "surplus" && isComplete(blob)) return { slots: withoutSurplus(blob.slots, number) };
+      // One more than is wanted is not made anew; while another is not known to be good it may yet have blocks to give.
+      if (slot.state === "surplus") {
+        const complete = isComplete(blob, (uuid) => members().servesReads(uuid));
+        return complete ? { slots: withoutSurplus(blob.slots, number) } : undefined;
+      }
       // Even a copy that is lost keeps its place until another one stands: the node may only show an old state of its
       // disk, and what no slot points to is deleted.
       const bad: Slot = { state: "corrupt", domain: slot.domain, location };

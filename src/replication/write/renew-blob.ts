@@ -15,7 +15,14 @@ import { writeBlob } from "./blob-writer.ts";
  */
 export async function renewBlob(deps: WriteDeps, written: WrittenBlob, signal?: AbortSignal): Promise<WrittenBlob> {
   const members = deps.members();
-  const { slots } = written.blob;
+  // A node may serve another domain by now: what it has of this slot is a copy, and not where it belongs.
+  const slots = written.blob.slots.map((slot): Slot => {
+    const domain = slot.location && members.get(slot.location.nodeUuid)?.spec.domain;
+    return slot.state === "ok" && domain !== undefined && domain !== slot.domain ? { ...slot, state: "handoff" } : slot;
+  });
+  if (slots.some((slot, number) => slot !== written.blob.slots[number])) {
+    return renewBlob(deps, { ...written, blob: { ...written.blob, slots } }, signal);
+  }
   const accepts = ({ location }: Slot): boolean =>
     location === undefined || members.get(location.nodeUuid)?.spec.acceptsWrites === true;
   const isPresent = ({ location }: Slot): boolean =>

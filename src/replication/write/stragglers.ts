@@ -1,11 +1,13 @@
 import type { BlobHome } from "../../catalog/blobs.ts";
 import type { Location, Slot } from "../../catalog/records/blob.ts";
+import type { Members } from "../../cluster/members.ts";
 import type { Clock } from "../../shared/clock.ts";
 import type { Id } from "../../shared/ids.ts";
 import { type SlotLedger, withSlot } from "../slot-ledger.ts";
 import type { Straggler, WrittenBlob } from "./blob-write-types.ts";
 
 export interface StragglerDeps {
+  readonly members: () => Members;
   readonly ledger: SlotLedger;
   readonly clock: Clock;
   readonly timeoutMs: number;
@@ -35,7 +37,10 @@ async function followOne(deps: StragglerDeps, blobId: Id, home: BlobHome, stragg
     const outcome = await deps.ledger.change(blobId, home, ({ blob }) => {
       const slot = blob.slots[straggler.slot];
       if (slot === undefined || slot.state !== "missing") return undefined;
-      const arrivedSlot: Slot = { state: "ok", domain: slot.domain, location, verifiedAtMs: deps.clock.nowMs() };
+      // Its node may serve another domain by now.
+      const isHome = deps.members().get(nodeUuid)?.spec.domain === slot.domain;
+      const state = isHome ? "ok" : "handoff";
+      const arrivedSlot: Slot = { state, domain: slot.domain, location, verifiedAtMs: deps.clock.nowMs() };
       return { slots: withSlot(blob.slots, straggler.slot, arrivedSlot) };
     });
     if (outcome !== "changed") deps.discard(blobId, [location]);

@@ -64,6 +64,18 @@ test("a copy on a node that accepts no more writes is recorded missing where a q
   await assertSound(gateway);
 });
 
+test("a copy on a node that serves another domain by now is one that has to move home", async () => {
+  const move = async (box: InMemoryGateway): Promise<void> => {
+    const held = [...box.nodes.values()].find(({ name, store }) => name.startsWith("d1") && store.blobs.size > 0);
+    await setNode(box.process.catalog, held?.name ?? "", { domain: "d0" });
+  };
+  const { gateway, client } = await open({ nodesPerDomain: 2 }, move);
+  await client.put("box/a", SHORT);
+  const slots = (await slotsOf(gateway)).map((slot) => slot.slice(0, -2));
+  assert.deepEqual(slots, ["ok d0", "handoff d1"]);
+  assert.deepEqual(await client.get("box/a"), SHORT);
+});
+
 test("where too few would be left, copies on nodes that only accept no more are kept", async () => {
   const disable = (box: InMemoryGateway): Promise<void> =>
     setNode(box.process.catalog, "d1-0", { acceptsWrites: false });

@@ -58,8 +58,10 @@ async function pass(deps: MovingDeps, live: LiveJob): Promise<void> {
     const plan = planDrain(planningView(deps), found.located.blob, found.number, takesOver);
     await settle(deps, live, found, { plan, source: "dying" });
   });
-  if (from !== undefined && toDomain !== undefined)
-    await changeSlotsOfDomain(deps, { from, to: toDomain }, live.signal);
+  if (from === undefined || toDomain === undefined) return;
+  const onHomeless = ({ blobId, slot }: { readonly blobId: Id; readonly slot: number }): Promise<void> =>
+    live.failed(blobId, slot, "no other domain is free for it");
+  await changeSlotsOfDomain(deps, { from, to: toDomain, onHomeless }, live.signal);
 }
 
 /** The nodes that are to be empty. @throws JobFailedError when one of them was told to take copies again */

@@ -29,6 +29,7 @@ export function planningView({ members }: Pick<MovingDeps, "members">): Planning
     placement: now.placement,
     assigned: (uuid) => now.get(uuid)?.spec.acceptsWrites === true,
     writable: (uuid) => now.acceptsWrites(uuid),
+    readable: (uuid) => now.servesReads(uuid),
   };
 }
 

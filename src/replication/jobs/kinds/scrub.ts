@@ -36,6 +36,8 @@ export async function scrub({ scrubbing, clock }: ScrubJobDeps, live: LiveJob): 
     if (last?.requested === true && last.endedAtMs >= askedAtMs && pass === undefined && !report.requested) {
       return live.describe(told(last));
     }
+    // What was asked for is forgotten when the gateway ends before the pass begins.
+    if (!report.requested && pass?.requested !== true) scrubbing.request(name);
     await sleep(clock, LOOK_MS, live.signal);
   }
 }

@@ -202,3 +202,33 @@ test("where the domain has no other node the copies are handed off, and never fe
   }
   assert.equal(heldBy(gateway, "d0-0"), 0);
 });
+
+test("slots of a drained domain whose copies are elsewhere, or nowhere, go with it to another domain", async () => {
+  const box = await openBox({ domains: 3, nodesPerDomain: 2, policy: { factor: 2, domainChoice: "priority" } });
+  const { gateway, client } = box;
+  for (const name of ["d0-0", "d0-1", "d2-0", "d2-1"]) gateway.nodeDown(name);
+  for (const key of KEYS.slice(0, 3)) await client.put(`box/${key}`, bodyOf(key));
+  assert.match((await slotsOf(gateway, "k0")).join(), /handoff d0 d1-/);
+  await changeSlot(gateway, "k1", 0, ({ domain }) => ({ state: "missing", domain }));
+  for (const name of ["d2-0", "d2-1"]) gateway.nodeUp(name);
+  await using jobs = openJobs(gateway, { meanwhile: () => gateway.sweep() });
+  const job = await jobs.run({ kind: "DRAIN", subject: { domain: "d0" }, toDomain: "d2" });
+  assert.equal(job.state, "done", String(job.detail));
+  await gateway.repair();
+  for (const key of KEYS.slice(0, 3)) {
+    const slots = (await slotsOf(gateway, key)).map((slot) => slot.split(" ").slice(0, 2).join(" "));
+    assert.deepEqual(slots, ["ok d2", "ok d1"], key);
+  }
+});
+
+test("a surplus copy stays on a node that is drained while the copy that is wanted cannot be read", async () => {
+  const box = await openWithNewNode();
+  const { gateway } = box;
+  await using jobs = openJobs(gateway, { cleanupSource: false, meanwhile: () => gateway.sweep() });
+  await jobs.run({ kind: "REBALANCE_TO_NEW", subject: { node: "d0-1" } });
+  const key = await keyWithSurplus(gateway);
+  gateway.nodeDown("d0-1");
+  const { state } = await jobs.run({ kind: "DRAIN", subject: { node: "d0-0" } });
+  assert.equal(state, "done-with-failures");
+  assert.equal((await slotsOf(gateway, key))[2], "surplus d0 d0-0");
+});

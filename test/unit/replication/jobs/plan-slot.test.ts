@@ -29,7 +29,12 @@ function blobOver({ placement }: PlanningView, blobId: string, away: ReadonlySet
 function viewOf(topology: Topology, away: ReadonlySet<string>): PlanningView {
   const placement = createPlacement(topology, quickHasher);
   const assigned = (uuid: string): boolean => placement.index.get(uuid)?.acceptsWrites === true;
-  return { placement, assigned, writable: (uuid) => assigned(uuid) && !away.has(uuid) };
+  return {
+    placement,
+    assigned,
+    writable: (uuid) => assigned(uuid) && !away.has(uuid),
+    readable: (uuid) => !away.has(uuid),
+  };
 }
 
 test("whatever is planned, the target takes copies, goes with the others, and is not where the copy is", () => {
