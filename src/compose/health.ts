@@ -52,7 +52,7 @@ export function careForHealth(deps: HealthCareDeps): AsyncDisposable {
   const worker = (name: string, run: (signal: AbortSignal) => Promise<void>): void =>
     stack.use(new Worker({ name, intervalMs, clock, logger, run })).start(intervalMs);
   worker("domain-health", async () => domains.look());
-  worker("decommission", () => decommissioner.run());
+  if (config.storage.health.decommission) worker("decommission", () => decommissioner.run());
   const { webhook } = config.events;
   if (webhook !== undefined) {
     const target = { ...webhook, secret: secrets.webhookSecret };

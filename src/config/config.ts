@@ -147,7 +147,11 @@ export interface StorageConfig {
     readonly batchSize: number;
     readonly lockTimeoutMs: number;
   };
-  readonly health: { readonly intervalMs: number };
+  readonly health: {
+    readonly intervalMs: number;
+    /** Whether nodes that are away for long are decommissioned without an operator. */
+    readonly decommission: boolean;
+  };
   readonly promotion: {
     readonly intervalMs: number;
     /** A domain has to be short of healthy nodes for this long before a standby node is promoted. */

@@ -153,7 +153,7 @@ function resolveStorage(storage: StorageSettings, dataDir: string): StorageConfi
       batchSize: consistency.batchSize,
       lockTimeoutMs: consistency.lockTimeoutSeconds * 1000,
     },
-    health: { intervalMs: storage.health.intervalSeconds * 1000 },
+    health: { intervalMs: storage.health.intervalSeconds * 1000, decommission: storage.health.decommission },
     promotion: {
       intervalMs: storage.promotion.intervalSeconds * 1000,
       hysteresisMs: storage.promotion.hysteresisSeconds * 1000,

@@ -68,7 +68,7 @@ function configuration(nodes: readonly SiteNode[], folder: string): object {
       "active-domains": ACTIVE,
       "standby-domain": "standby",
       // Nobody watches a test for as long as an operator watches a store.
-      health: { "interval-seconds": 1 },
+      health: { "interval-seconds": 1, decommission: false },
       delete: { grace: "2s" },
       read: { "stall-timeout": "3s" },
       write: { "stall-timeout": "3s" },

@@ -18,7 +18,7 @@ const OBJECTS = 60;
 function volumes(paths: readonly string[]): object {
   return {
     delete: { grace: "1s" },
-    health: { "interval-seconds": 1 },
+    health: { "interval-seconds": 1, decommission: false },
     "active-domains": ["a", "b"],
     nodes: paths.map((path, index) => ({
       name: `v${index}`,

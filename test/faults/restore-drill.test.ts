@@ -25,7 +25,7 @@ function configOf(folder: string, catalog: object = {}): object {
     catalog,
     storage: {
       delete: { grace: "1s" },
-      health: { "interval-seconds": 1 },
+      health: { "interval-seconds": 1, decommission: false },
       "active-domains": ["a", "b"],
       nodes: ["a", "b"].map((domain) => ({
         name: `node-${domain}`,

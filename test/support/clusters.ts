@@ -73,7 +73,7 @@ export function domainName(index: number): string {
 /** The `storage` part of a configuration with one server a domain; without servers the embedded defaults. */
 export function storageOver(servers: readonly MinioServer[], settings: ClusterSettings = {}): object {
   // Tests do not wait as long as operators do for a lost node to be missed and for deleted bytes to go.
-  const pace = { delete: { grace: "1s" }, health: { "interval-seconds": 1 } };
+  const pace = { delete: { grace: "1s" }, health: { "interval-seconds": 1, decommission: false } };
   if (servers.length === 0) return { ...pace, ...settings.storage };
   return {
     ...pace,

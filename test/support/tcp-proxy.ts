@@ -89,10 +89,12 @@ export class TcpProxy implements AsyncDisposable {
       [server, client],
     ] as const) {
       this.#sockets.add(socket);
-      socket.on("error", () => other.resetAndDestroy());
+      socket.on("error", () => {
+        if (!other.destroyed) other.resetAndDestroy();
+      });
       socket.on("close", () => {
         this.#sockets.delete(socket);
-        other.destroySoon();
+        if (!other.destroyed) other.destroySoon();
       });
     }
     const unevenMs = this.#random();

@@ -193,6 +193,9 @@ export const storageSettings = z.strictObject({
       intervalSeconds: integer(1, 3600)
         .prefault(30)
         .register(settingNotes, { meaning: "between two probes of a node" }),
+      decommission: flag().prefault(true).register(settingNotes, {
+        meaning: "take a node that missed ten probes for gone until an operator takes it back; one at a time",
+      }),
     })
     .prefault({}),
   promotion: z
