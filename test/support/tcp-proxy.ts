@@ -58,7 +58,7 @@ export class TcpProxy implements AsyncDisposable {
 
   /** Resets every open connection. */
   reset(): void {
-    for (const socket of this.#sockets) socket.resetAndDestroy();
+    for (const socket of this.#sockets) drop(socket);
   }
 
   /** Resets every connection, and each new one until `mend`. */
@@ -90,7 +90,7 @@ export class TcpProxy implements AsyncDisposable {
     ] as const) {
       this.#sockets.add(socket);
       socket.on("error", () => {
-        if (!other.destroyed) other.resetAndDestroy();
+        drop(other);
       });
       socket.on("close", () => {
         this.#sockets.delete(socket);
@@ -137,7 +137,7 @@ export class TcpProxy implements AsyncDisposable {
       transform: (chunk: Buffer, _encoding, done) => {
         const { breakAfterBytes, corruptShare = 0 } = this.#faults;
         passed += chunk.length;
-        if (breakAfterBytes !== undefined && passed > breakAfterBytes) client.resetAndDestroy();
+        if (breakAfterBytes !== undefined && passed > breakAfterBytes) drop(client);
         if (this.#random() >= corruptShare) return done(null, chunk);
         const damaged = Buffer.from(chunk);
         const at = Math.floor(this.#random() * damaged.length);
@@ -149,6 +149,13 @@ export class TcpProxy implements AsyncDisposable {
 }
 
 const PIECE_BYTES = 65_536;
+
+/** Resets a connection. Neither one that is not there yet nor one that is gone can be reset: its handle would stay. */
+function drop(socket: Socket): void {
+  if (socket.destroyed) return;
+  if (socket.readyState === "open") socket.resetAndDestroy();
+  else socket.destroy();
+}
 
 /** Shares a rate between all who take from it: each is told how long to wait for its turn. */
 class TokenBucket {
