@@ -177,10 +177,10 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
   const { leadership } = coordination;
   const scrubNode = (uuid: Id): void => {
     const name = members().get(uuid)?.spec.name;
-    if (name !== undefined) scrubs?.request(name);
+    if (name !== undefined) late.scrubbing?.request(name);
   };
   /** There once all nodes were looked at, which a bad disk may not wait for. */
-  let scrubs: Scrubbing | undefined;
+  const late: { scrubbing?: Scrubbing } = {};
   const corruptBefore = new Set<Id>();
   const membership = new Membership(
     {
@@ -191,7 +191,7 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
       intervalMs: config.storage.health.intervalMs,
       onStateChanged: (node, state) => metrics.nodeStateChanged(node, state),
       recordEvent: (event) => events.record(event),
-      onCorrupt: (uuid) => (scrubs === undefined ? void corruptBefore.add(uuid) : scrubNode(uuid)),
+      onCorrupt: (uuid) => (late.scrubbing === undefined ? void corruptBefore.add(uuid) : scrubNode(uuid)),
     },
     { topology, placement: placementOf(topology), handles: opened, admitted },
   );
@@ -314,7 +314,7 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
       whileLeading: (run) => leadership.whileLeading(run),
     }),
   );
-  scrubs = scrubbing;
+  late.scrubbing = scrubbing;
   for (const uuid of corruptBefore) scrubNode(uuid);
   const wakeRepair = (): void => {
     repairer.workArrived();

@@ -84,7 +84,7 @@ describe("a MinIO server that was killed and returns with what it had", () => {
     // The one that never was away is gone now: what is read comes from the one that returned.
     await minio[0]?.kill();
     await eventually("the other server is known to be away", PATIENCE, async () => {
-      assert.equal((await nodeReport(gateway, nodeName(0))).state, "offline");
+      assert.equal((await nodeReport(gateway, nodeName(0))).state, "unreachable");
     });
     await verifyAll({ client, bucket: BUCKET, ledger });
   });
@@ -109,7 +109,7 @@ describe("a MinIO server that was killed and returns with what it had", () => {
     );
     await kept.kill();
     await eventually("the other server is known to be away", PATIENCE, async () => {
-      assert.equal((await nodeReport(gateway, nodeName(0))).state, "offline");
+      assert.equal((await nodeReport(gateway, nodeName(0))).state, "unreachable");
     });
     await verifyAll({ client, bucket: BUCKET, ledger });
   });
