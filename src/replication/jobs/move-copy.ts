@@ -6,28 +6,22 @@ import type { LocatedBlob } from "../../catalog/blobs.ts";
 import type { Catalog } from "../../catalog/catalog.ts";
 import { type Blob, isSamePlace, type Location, type Slot } from "../../catalog/records/blob.ts";
 import type { Member, Members } from "../../cluster/members.ts";
-import { newCopyKey } from "../../nodes/copy-key.ts";
 import { NodeError } from "../../nodes/storage-node.ts";
 import { compatible } from "../../placement/constraints.ts";
 import type { Clock } from "../../shared/clock.ts";
 import type { Id } from "../../shared/ids.ts";
-import type { Random } from "../../shared/random.ts";
-import type { BlobReader } from "../read/blob-reader.ts";
+import { type CopyBlobDeps, copyBlob } from "../copy-blob.ts";
 import { type SlotLedger, withSlot } from "../slot-ledger.ts";
 import { withoutSurplus, withSurplus } from "../surplus.ts";
 import { verifyCopy } from "../verify-copy.ts";
-import { assembleBlocks } from "../write/block-assembler.ts";
 import { type Pace, paced } from "./paced.ts";
 import { isComplete, nodesBeside, type SlotPlan, type SlotTarget } from "./plan-slot.ts";
 
-export interface MoveDeps {
+export interface MoveDeps extends CopyBlobDeps {
   readonly catalog: Catalog;
   readonly members: () => Members;
-  readonly reader: BlobReader;
   readonly ledger: SlotLedger;
-  readonly discard: (blobId: Id, copies: readonly Location[]) => void;
   readonly clock: Clock;
-  readonly random: Random;
 }
 
 /** Where the moved copy was: on record as surplus, or left dying. */
@@ -91,29 +85,21 @@ async function moveCopy(deps: MoveDeps, move: Move, target: SlotTarget, signal: 
   return OVERTAKEN;
 }
 
-/** The copy's bytes come from whichever copy can give them, and count as moved as they are sent. */
-async function makeCopy(
-  { catalog, reader, random, discard }: MoveDeps,
+/** Its bytes count as moved as they are sent; it is read back whole before any record points to it. */
+function makeCopy(
+  deps: MoveDeps,
   blob: Blob,
-  { member, limits }: { readonly member: Member; readonly limits: Move["limits"] },
+  { member, limits }: { readonly member: Member; readonly limits: Pace },
   signal: AbortSignal,
 ): Promise<Location> {
-  const { session, clusterId } = catalog;
-  const location = { nodeUuid: member.spec.uuid, key: newCopyKey(session, random) };
-  try {
-    await member.node.put({
-      key: location.key,
-      header: { clusterId, blobId: blob.blobId, session, length: blob.length },
-      blocks: paced(assembleBlocks(reader.read(blob, { start: 0, end: blob.length }, signal)), limits, signal),
-      signal,
-    });
-    const verdict = await verifyCopy(member.node, blob, { key: location.key, signal });
-    if (verdict !== "good") throw new NodeError("corrupt", `the new copy was read back and is ${verdict}`);
-    return location;
-  } catch (error) {
-    discard(blob.blobId, [location]);
-    throw error;
-  }
+  return copyBlob(deps, blob, member, {
+    signal,
+    through: (blocks) => paced(blocks, limits, signal),
+    async check({ key }) {
+      const verdict = await verifyCopy(member.node, blob, { key, signal });
+      if (verdict !== "good") throw new NodeError("corrupt", `the new copy was read back and is ${verdict}`);
+    },
+  });
 }
 
 /** The surplus copy on the target becomes the slot's, once it was read and found right. */

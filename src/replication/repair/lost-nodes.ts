@@ -2,8 +2,7 @@
  * Which nodes' copies are to be made anew: those of nodes that are gone for good, and of nodes that have not answered for
  * so long that their copies are better made elsewhere, as soon as their domain has another node to make them on.
  */
-import { isHealthy, type Members } from "../../cluster/members.ts";
-import { isAway } from "../../cluster/node-health.ts";
+import { isHealthy, type Member, type Members } from "../../cluster/members.ts";
 import type { Id } from "../../shared/ids.ts";
 import { isAbsent } from "./absent-nodes.ts";
 
@@ -34,11 +33,16 @@ export class LostNodes {
     const members = this.#members();
     if (isAbsent(members, nodeUuid)) return true;
     const member = members.get(nodeUuid);
-    if (member === undefined || !isAway(member)) return false;
+    if (member === undefined || !members.isLost(nodeUuid)) return false;
     // With no other node there is nowhere to make them: they stay on record as they are, and are right when it returns.
     return members.all().some((other) => {
       const { uuid, domain } = other.spec;
       return uuid !== nodeUuid && domain === member.spec.domain && isHealthy(other) && members.acceptsWrites(uuid);
     });
   }
+}
+
+/** Whether a node does not answer at all. One that refuses our credentials does: its copies are where they were. */
+function isAway({ state }: Member): boolean {
+  return state === "unreachable" || state === "decommissioned";
 }

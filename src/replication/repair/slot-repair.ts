@@ -3,29 +3,23 @@
  */
 import type { LocatedBlob, RepairEntry } from "../../catalog/blobs.ts";
 import type { Catalog } from "../../catalog/catalog.ts";
-import { type Blob, isSamePlace, type Location, type Slot } from "../../catalog/records/blob.ts";
+import { type Blob, isSamePlace, type Slot } from "../../catalog/records/blob.ts";
 import type { Member, Members } from "../../cluster/members.ts";
-import { newCopyKey } from "../../nodes/copy-key.ts";
 import { compatible, nextCandidate } from "../../placement/constraints.ts";
 import type { Clock } from "../../shared/clock.ts";
 import type { Id } from "../../shared/ids.ts";
-import type { Random } from "../../shared/random.ts";
+import { type CopyBlobDeps, copyBlob } from "../copy-blob.ts";
 import { promoteSurplus } from "../promote-surplus.ts";
-import type { BlobReader } from "../read/blob-reader.ts";
 import { type SlotLedger, withSlot } from "../slot-ledger.ts";
 import { verifyCopy } from "../verify-copy.ts";
-import { assembleBlocks } from "../write/block-assembler.ts";
 import { isAbsent } from "./absent-nodes.ts";
 import type { RepairThrottle } from "./repair-throttle.ts";
 
-export interface SlotRepairDeps {
+export interface SlotRepairDeps extends CopyBlobDeps {
   readonly catalog: Catalog;
   readonly members: () => Members;
-  readonly reader: BlobReader;
   readonly ledger: SlotLedger;
-  readonly discard: (blobId: Id, copies: readonly Location[]) => void;
   readonly clock: Clock;
-  readonly random: Random;
   /** Whether a node's copies are to be made anew; by default those of nodes that are gone or were replaced. */
   readonly isLost?: (nodeUuid: Id) => boolean;
   /** No limit when absent. */
@@ -101,7 +95,7 @@ export class SlotRepair {
 
   /** Makes a copy where the slot belongs and points the record to it; the copy that was there, if any, is dropped. */
   async #replace(attempt: Attempt): Promise<AttemptResult> {
-    const { ledger, discard, clock } = this.#deps;
+    const { ledger, discard, clock, throttle } = this.#deps;
     const { located, number, before } = attempt;
     if (await promoteSurplus(this.#deps, located, number, attempt.signal)) return "made";
     const target = this.#targetFor(attempt);
@@ -109,7 +103,8 @@ export class SlotRepair {
     if (target === undefined || !this.#hasSource(located.blob)) return "waits";
     attempt.node = target.spec.name;
     const { writeGeneration } = target.spec;
-    const location = await this.#copyTo(target, located.blob, attempt.signal);
+    await throttle?.take(1, located.blob.length, attempt.signal);
+    const location = await copyBlob(this.#deps, located.blob, target, { signal: attempt.signal });
     const outcome = await ledger.change(located.blob.blobId, located.home, ({ blob }) => {
       const slot = blob.slots[number];
       // Somebody else, a straggler say, was first.
@@ -149,25 +144,6 @@ export class SlotRepair {
     const inTurn = [...candidates.slice(first), ...candidates.slice(0, first)];
     const uuid = entry.attempts === 0 ? nextCandidate(members.placement.index, chosen, candidates) : inTurn[0];
     return uuid === undefined ? undefined : members.get(uuid);
-  }
-
-  async #copyTo(target: Member, blob: Blob, signal: AbortSignal): Promise<Location> {
-    const { catalog, reader, random, discard, throttle } = this.#deps;
-    const { session, clusterId } = catalog;
-    await throttle?.take(1, blob.length, signal);
-    const location = { nodeUuid: target.spec.uuid, key: newCopyKey(session, random) };
-    try {
-      await target.node.put({
-        key: location.key,
-        header: { clusterId, blobId: blob.blobId, session, length: blob.length },
-        blocks: assembleBlocks(reader.read(blob, { start: 0, end: blob.length }, signal)),
-        signal,
-      });
-      return location;
-    } catch (error) {
-      discard(blob.blobId, [location]);
-      throw error;
-    }
   }
 }
 
