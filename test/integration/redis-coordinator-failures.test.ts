@@ -76,7 +76,7 @@ describe("Redis as a coordinator", { skip: missingRedis() ?? false }, () => {
     const one = await joined(redis.port);
     const two = await joined(redis.port);
     const lease = await acquired(one);
-    redis.freeze();
+    await redis.freeze();
     // Its request stays in Redis' socket, and is carried out when Redis goes on.
     const late = two.acquire("leader", TTL_MS);
     await assert.rejects(late, isUnavailable);
@@ -118,7 +118,7 @@ describe("Redis as a coordinator", { skip: missingRedis() ?? false }, () => {
     const contending = clients.map(contend);
     for (const frozenMs of [300, 1_300, 50, 1_600]) {
       await new Promise((resolve) => setTimeout(resolve, 400));
-      redis.freeze();
+      await redis.freeze();
       await new Promise((resolve) => setTimeout(resolve, frozenMs));
       redis.thaw();
     }

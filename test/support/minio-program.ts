@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { accessSync, constants } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { freezeProcess } from "./freeze.ts";
 import type { MinioHost, MinioHostOptions } from "./minio-host.ts";
 import { findProgram } from "./programs.ts";
 
@@ -33,9 +34,9 @@ export function createMinioProgram(program: string, options: MinioHostOptions): 
   const args = ["server", "--address", `127.0.0.1:${port}`, ...drives];
   if (certificatesDir !== undefined) args.push("--certs-dir", certificatesDir);
   let child: ChildProcess | undefined;
-  const signal = (name: NodeJS.Signals): void => {
+  const theChild = (): ChildProcess => {
     if (child === undefined) throw new Error("the MinIO server does not run");
-    child.kill(name);
+    return child;
   };
   const kill = async (): Promise<void> => {
     if (child === undefined) return;
@@ -55,8 +56,11 @@ export function createMinioProgram(program: string, options: MinioHostOptions): 
       });
     },
     kill,
-    freeze: async () => signal("SIGSTOP"),
-    thaw: async () => signal("SIGCONT"),
+    freeze: async () => {
+      const { pid } = theChild();
+      if (pid !== undefined) await freezeProcess(pid);
+    },
+    thaw: async () => void theChild().kill("SIGCONT"),
     remove: kill,
   };
 }

@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Certificates } from "./certificates.ts";
 import { eventually } from "./eventually.ts";
+import { freezeProcess } from "./freeze.ts";
 import { freePorts } from "./ports.ts";
 import { findProgram, succeed } from "./programs.ts";
 
@@ -102,8 +103,9 @@ export class RedisServer implements AsyncDisposable {
   }
 
   /** It answers no more, and its connections stay open. */
-  freeze(): void {
-    this.#process?.kill("SIGSTOP");
+  async freeze(): Promise<void> {
+    const pid = this.#process?.pid;
+    if (pid !== undefined) await freezeProcess(pid);
   }
 
   thaw(): void {
