@@ -48,6 +48,11 @@ export function isSamePlace(one: Location | undefined, other: Location | undefin
   return one?.nodeUuid === other?.nodeUuid && one?.key === other?.key;
 }
 
+/** The nodes that hold copies of a blob's other slots. */
+export function nodesOfOthers({ slots }: Blob, number: number): Id[] {
+  return slots.flatMap(({ location }, at) => (at === number || location === undefined ? [] : [location.nodeUuid]));
+}
+
 /** States whose copies may be read. */
 export function isReadable(slot: Slot): slot is Slot & { location: Location } {
   return slot.location !== undefined && slot.state !== "corrupt" && slot.state !== "missing";

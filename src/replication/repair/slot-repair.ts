@@ -3,7 +3,7 @@
  */
 import type { LocatedBlob, RepairEntry } from "../../catalog/blobs.ts";
 import type { Catalog } from "../../catalog/catalog.ts";
-import { type Blob, isSamePlace, type Slot } from "../../catalog/records/blob.ts";
+import { type Blob, isSamePlace, nodesOfOthers, type Slot } from "../../catalog/records/blob.ts";
 import type { Member, Members } from "../../cluster/members.ts";
 import { compatible, nextCandidate } from "../../placement/constraints.ts";
 import type { Clock } from "../../shared/clock.ts";
@@ -145,9 +145,4 @@ export class SlotRepair {
     const uuid = entry.attempts === 0 ? nextCandidate(members.placement.index, chosen, candidates) : inTurn[0];
     return uuid === undefined ? undefined : members.get(uuid);
   }
-}
-
-/** The nodes that hold copies of a blob's other slots. */
-function nodesOfOthers({ slots }: Blob, number: number): Id[] {
-  return slots.flatMap(({ location }, at) => (at === number || location === undefined ? [] : [location.nodeUuid]));
 }

@@ -1,6 +1,7 @@
 import type { BlobHome } from "../../catalog/blobs.ts";
-import type { Location, Slot } from "../../catalog/records/blob.ts";
+import { type Location, nodesOfOthers, type Slot } from "../../catalog/records/blob.ts";
 import type { Members } from "../../cluster/members.ts";
+import { compatible } from "../../placement/constraints.ts";
 import type { Clock } from "../../shared/clock.ts";
 import type { Id } from "../../shared/ids.ts";
 import { type SlotLedger, withSlot } from "../slot-ledger.ts";
@@ -37,8 +38,12 @@ async function followOne(deps: StragglerDeps, blobId: Id, home: BlobHome, stragg
     const outcome = await deps.ledger.change(blobId, home, ({ blob }) => {
       const slot = blob.slots[straggler.slot];
       if (slot === undefined || slot.state !== "missing") return undefined;
-      // Its node may serve another domain by now.
-      const isHome = deps.members().get(nodeUuid)?.spec.domain === slot.domain;
+      const members = deps.members();
+      // Its node may serve another domain by now; and another slot's copy may have been made there, while nothing was on
+      // record of this one.
+      const isHome = members.get(nodeUuid)?.spec.domain === slot.domain;
+      const others = nodesOfOthers(blob, straggler.slot);
+      if (!compatible(members.placement.index, others, nodeUuid, isHome ? "planned" : "handoff")) return undefined;
       const state = isHome ? "ok" : "handoff";
       const arrivedSlot: Slot = { state, domain: slot.domain, location, verifiedAtMs: deps.clock.nowMs() };
       return { slots: withSlot(blob.slots, straggler.slot, arrivedSlot) };

@@ -5,10 +5,10 @@ import { CatalogError } from "../../../src/catalog/kv.ts";
 import { NodeError } from "../../../src/nodes/storage-node.ts";
 import { patternBytes } from "../../support/blobs.ts";
 import { assertFullyRedundant, assertNothingLeft, assertSound, audit } from "../../support/catalog-audit.ts";
-import { type InMemoryGateway, WRITE_LIMITS } from "../../support/in-memory-gateway.ts";
+import { type GatewayOptions, type InMemoryGateway, WRITE_LIMITS } from "../../support/in-memory-gateway.ts";
 import type { ObjectClient } from "../../support/object-client.ts";
 import { openBox } from "../../support/open-box.ts";
-import { copyCount, slotsOf } from "../../support/slots.ts";
+import { blobOf, copyCount, slotsOf } from "../../support/slots.ts";
 
 const BYTES = Buffer.from(patternBytes(1_000, 1));
 
@@ -22,8 +22,12 @@ interface Late {
 }
 
 /** An object whose copies on these nodes are still on their way. */
-async function putWithLate(...names: string[]): Promise<Late> {
-  const { gateway, client } = await openBox({ domains: 3, policy: { quorum: 3 - names.length } });
+function putWithLate(...names: string[]): Promise<Late> {
+  return putOver({ domains: 3, policy: { quorum: 3 - names.length } }, ...names);
+}
+
+async function putOver(options: GatewayOptions, ...names: string[]): Promise<Late> {
+  const { gateway, client } = await openBox(options);
   const gates = new Map<string, PromiseWithResolvers<void>>();
   for (const name of names) {
     const { control } = gateway.node(name);
@@ -100,6 +104,23 @@ test("each of two late copies arrives for itself, and what is on record of the o
   await gateway.repair();
   assert.equal(putCount(gateway), 3);
   await arrive("d2-0");
+  await assertFullyRedundant(gateway);
+});
+
+test("a late copy is dropped where another copy of its blob was made on its node meanwhile (seed 601)", async () => {
+  const { gateway, arrive } = await putOver({ domains: 2, nodesPerDomain: 2, replicaCount: 2 }, "d1-0");
+  const { blob } = await blobOf(gateway, "a");
+  const slot = blob.slots.findIndex(({ location }) => location?.nodeUuid === gateway.node("d1-1").uuid);
+  const location = blob.slots[slot]?.location ?? assert.fail("d1-1 has its copy");
+  await gateway.process.repairer.recordDamage({ blobId: blob.blobId, slot, location, kind: "corrupt" });
+  gateway.nodeDown("d1-1");
+  await gateway.repair();
+  const repaired = ["missing d1", "ok d0 d0-0", "ok d0 d0-1", "ok d1 d1-0"];
+  assert.deepEqual((await slotsOf(gateway, "a")).sort(), repaired);
+  await arrive();
+  assert.deepEqual((await slotsOf(gateway, "a")).sort(), repaired);
+  gateway.nodeUp("d1-1");
+  await gateway.quiesce();
   await assertFullyRedundant(gateway);
 });
 
