@@ -74,6 +74,8 @@ async function moveCopy(deps: MoveDeps, move: Move, target: SlotTarget, signal: 
   };
   const outcome = await deps.ledger.change(blob.blobId, located.home, ({ blob: now }) => {
     if (!isAsPlanned(now, number, before) || !mayHold(deps, now, number, target)) return undefined;
+    // A surplus copy that another slot left there since the plan is one to be adopted, not to be doubled.
+    if (now.slots.some((slot) => slot.location?.nodeUuid === target.nodeUuid)) return undefined;
     const filled = withSlot(now.slots, number, made);
     const old = before.location;
     // Only a good copy is worth keeping, and one beside the target may share its disk.

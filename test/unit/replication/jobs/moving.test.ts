@@ -1,7 +1,9 @@
 /** The jobs that move copies: what moves, what does not, and that nothing is lost on the way. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { patternBytes } from "../../../support/blobs.ts";
+import type { Location, Slot } from "../../../../src/catalog/records/blob.ts";
+import { withSurplus } from "../../../../src/replication/surplus.ts";
+import { copyKey, patternBytes } from "../../../support/blobs.ts";
 import { assertFullyRedundant, assertSound } from "../../../support/catalog-audit.ts";
 import type { InMemoryGateway } from "../../../support/in-memory-gateway.ts";
 import { closeNode, heldBy, openJobs, setAccepting } from "../../../support/jobs.ts";
@@ -100,6 +102,33 @@ test("a copy that goes back to where a surplus one is left takes its place, and 
   for (const key of KEYS) assert.deepEqual((await slotsOf(gateway, key)).length, 2);
   assert.ok(counts.moved > 0);
   await assertSound(gateway);
+});
+
+test("a copy is not moved to a node that came to hold a surplus copy of its blob since the plan", async () => {
+  const box = await openWithNewNode();
+  const { gateway } = box;
+  const { control, uuid } = gateway.node("d0-1");
+  let doubled = 0;
+  control.hooks.put = async (request, pass) => {
+    for (const key of KEYS) {
+      const { blob, home } = await blobOf(gateway, key);
+      if (blob.blobId !== request.header.blobId) continue;
+      const surplus: Slot & { location: Location } = {
+        ...{ state: "surplus", domain: "d0" },
+        location: { nodeUuid: uuid, key: copyKey(1, gateway.random) },
+      };
+      await gateway.process.ledger.change(blob.blobId, home, ({ blob: { slots } }) => ({
+        slots: withSurplus(slots, surplus),
+      }));
+      doubled += 1;
+    }
+    return pass(request);
+  };
+  await using jobs = openJobs(gateway);
+  const { counts } = await jobs.run({ kind: "REBALANCE_TO_NEW", subject: { node: "d0-1" } });
+  assert.ok(doubled > 0);
+  assert.equal(counts.moved, 0);
+  for (const key of KEYS) assert.equal((await slotsOf(gateway, key))[0], "ok d0 d0-0");
 });
 
 test("a slot that wants repair takes the surplus copy of its domain", async () => {
