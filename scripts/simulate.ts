@@ -8,6 +8,7 @@
  * in, which is to be found. The last line is `N operations, seed S, N violations`; a violation makes the exit code 1.
  */
 import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
 import { readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -17,7 +18,7 @@ import { minimize, tell } from "../test/simulation/minimize.ts";
 import { MUTANTS } from "../test/simulation/mutants.ts";
 import { type Case, drawCase } from "../test/simulation/plan.ts";
 import { runCase } from "../test/simulation/run-case.ts";
-import { runCases } from "../test/simulation/run-cases.ts";
+import { runCases, type Share } from "../test/simulation/run-cases.ts";
 
 const OPERATIONS = 20_000;
 const MINUTE_MS = 60_000;
@@ -25,6 +26,11 @@ const MINUTE_MS = 60_000;
 const MINIMIZE_MS = 2 * MINUTE_MS;
 /** Between two lines about how far the run is. */
 const PROGRESS_MS = 10_000;
+/**
+ * After these a process makes way for another: what the gateways of the simulation left undone when they were killed is
+ * never let go of (Node.js keeps signals that somebody listens to), some 3 KB an operation.
+ */
+const OPERATIONS_PER_PROCESS = 50_000;
 /** Most of what a case makes lives for one message: with room for more of it a run takes an eighth less time. */
 const YOUNG_SPACE = "--max-semi-space-size=128";
 
@@ -35,15 +41,14 @@ interface Options {
   readonly processes: number;
   readonly mutant: string | undefined;
   readonly replay: string | undefined;
-  /** Which of several processes this is. */
-  readonly share: { readonly number: number; readonly of: number } | undefined;
+  /** Which cases are this process's: those of one of several shares, from one of its cases on. */
+  readonly share: Share | undefined;
 }
 
 /** What a process tells the one that started it. */
 interface Report {
   readonly operations: number;
   readonly cases: number;
-  readonly ended: boolean;
   readonly failed?: { readonly caseSeed: number; readonly violation: string; readonly violations: number };
 }
 
@@ -69,7 +74,7 @@ function parseOptions(args: string[]): Options {
     if (!Number.isFinite(value) || value < 0) throw new Error(`--${name} takes a number, not ${values[name]}`);
     return value;
   };
-  const [shareNumber, shareOf] = (values.share ?? "").split("/").map(Number);
+  const [shareNumber, of, from] = (values.share ?? "").split("/").map(Number);
   if (values.mutant !== undefined) mutationOf(values.mutant);
   return {
     operations: number("operations", values.minutes === undefined ? OPERATIONS : Number.MAX_SAFE_INTEGER),
@@ -78,7 +83,10 @@ function parseOptions(args: string[]): Options {
     processes: Math.max(1, number("processes", 1)),
     mutant: values.mutant,
     replay: values.replay,
-    share: shareNumber === undefined || shareOf === undefined ? undefined : { number: shareNumber, of: shareOf },
+    share:
+      shareNumber === undefined || of === undefined || from === undefined
+        ? undefined
+        : { number: shareNumber, of, from },
   };
 }
 
@@ -96,33 +104,28 @@ async function runShare(options: Options, onReport: (report: Report) => void): P
   const untilMs = performance.now() + options.minutes * MINUTE_MS;
   const summary = await runCases({
     seed: options.seed,
-    operations: options.operations / options.processes,
+    operations: options.operations,
     mutation: mutationOf(options.mutant),
     share: options.share,
     onCase: ({ operations, cases }) => {
-      onReport({ operations, cases, ended: false });
+      onReport({ operations, cases });
       return performance.now() < untilMs;
     },
   });
   const { operations, cases, failed } = summary;
-  if (failed === undefined) return { operations, cases, ended: true };
+  if (failed === undefined) return { operations, cases };
   const { violations } = failed.result;
   const [violation = ""] = violations;
   return {
     operations,
     cases,
-    ended: true,
     failed: { caseSeed: failed.caseSeed, violation, violations: violations.length },
   };
 }
 
 /** Runs all shares, in processes of their own where there are several, until all ended or one failed. */
 async function runAll(options: Options, onReport: (reports: readonly Report[]) => void): Promise<readonly Report[]> {
-  const reports: Report[] = Array.from({ length: options.processes }, () => ({
-    operations: 0,
-    cases: 0,
-    ended: false,
-  }));
+  const reports: Report[] = Array.from({ length: options.processes }, () => ({ operations: 0, cases: 0 }));
   const take = (at: number, report: Report): void => {
     reports[at] = report;
     onReport(reports);
@@ -131,27 +134,54 @@ async function runAll(options: Options, onReport: (reports: readonly Report[]) =
     take(0, await runShare(options, (report) => take(0, report)));
     return reports;
   }
-  const children: ChildProcess[] = [];
-  const ends = reports.map(
-    (_, at) =>
-      new Promise<void>((resolve, reject) => {
-        const share = ["--seed", `${options.seed}`, "--share", `${at}/${options.processes}`];
-        const child = fork(import.meta.filename, [...process.argv.slice(2), ...share], { execArgv: [YOUNG_SPACE] });
-        children.push(child);
-        child.on("message", (report: Report) => {
-          take(at, report);
-          if (report.failed !== undefined) for (const other of children) other.kill();
-        });
-        child.on("error", reject);
-        child.on("exit", (code) => {
-          const over = reports.some(({ failed }) => failed !== undefined) || reports[at]?.ended === true;
-          if (over) resolve();
-          else reject(new Error(`a process of the simulation ended with exit code ${code}`));
-        });
-      }),
-  );
-  await Promise.all(ends);
+  const children = new Set<ChildProcess>();
+  const over = (): boolean => reports.some(({ failed }) => failed !== undefined);
+  const runInTurns = async (number: number): Promise<void> => {
+    const wanted = options.operations / options.processes;
+    const startedAtMs = performance.now();
+    for (let before = reports[number]; before !== undefined && before.operations < wanted && !over(); ) {
+      const minutes = options.minutes - (performance.now() - startedAtMs) / MINUTE_MS;
+      if (minutes <= 0) return;
+      const { operations, cases } = before;
+      const child = forkShare(options, {
+        operations: Math.min(OPERATIONS_PER_PROCESS, wanted - operations),
+        minutes,
+        share: { number, of: options.processes, from: cases },
+      });
+      children.add(child);
+      await untilEnded(child, (report) => {
+        take(number, { ...report, operations: operations + report.operations, cases: cases + report.cases });
+        if (over()) for (const other of children) other.kill();
+      }).catch((error: unknown) => {
+        // Those that were ended because another one found something.
+        if (!over()) throw error;
+      });
+      children.delete(child);
+      before = reports[number];
+    }
+  };
+  await Promise.all(reports.map((_, number) => runInTurns(number)));
   return reports;
+}
+
+function forkShare(
+  { seed, mutant }: Options,
+  { operations, minutes, share }: { operations: number; minutes: number; share: Share },
+): ChildProcess {
+  const args = ["--seed", `${seed}`, "--operations", `${operations}`, "--minutes", `${minutes}`];
+  args.push("--share", `${share.number}/${share.of}/${share.from}`);
+  return fork(import.meta.filename, mutant === undefined ? args : [...args, "--mutant", mutant], {
+    execArgv: [YOUNG_SPACE],
+  });
+}
+
+async function untilEnded(child: ChildProcess, onReport: (report: Report) => void): Promise<void> {
+  child.on("message", onReport);
+  // What it told last may be read after it ended.
+  const told = once(child, "disconnect");
+  const [code] = (await once(child, "exit")) as [number | null];
+  await told;
+  if (code !== 0) throw new Error(`a process of the simulation ended with exit code ${code}`);
 }
 
 /** Makes the case smaller, prints it and saves it. */

@@ -12,21 +12,29 @@ export interface RunSummary {
   readonly failed?: { readonly caseSeed: number; readonly result: CaseResult };
 }
 
+/** Every n-th case from the m-th on, for several processes; and of those, the ones from one on. */
+export interface Share {
+  readonly number: number;
+  readonly of: number;
+  readonly from: number;
+}
+
 export interface RunCasesOptions {
   readonly seed: number;
   readonly operations: number;
   readonly mutation?: Mutation | undefined;
-  /** Every n-th case from the m-th on: for several processes. */
-  readonly share?: { readonly number: number; readonly of: number } | undefined;
+  /** All when absent. */
+  readonly share?: Share | undefined;
   /** Told after each case; `false` ends the run. */
   readonly onCase?: ((soFar: RunSummary) => boolean) | undefined;
 }
 
 export async function runCases(options: RunCasesOptions): Promise<RunSummary> {
-  const { seed, mutation = {}, share = { number: 0, of: 1 } } = options;
+  const { seed, mutation = {}, share = { number: 0, of: 1, from: 0 } } = options;
   const checksums = await loadChecksums();
   let [operations, cases] = [0, 0];
-  for (let number = share.number; operations < options.operations; number += share.of) {
+  const first = share.number + share.from * share.of;
+  for (let number = first; operations < options.operations; number += share.of) {
     const caseSeed = seedOf(seed, number);
     const result = await runCase(drawCase(caseSeed), { checksums, mutation });
     operations += result.operations;
