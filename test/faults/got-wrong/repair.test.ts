@@ -11,6 +11,8 @@ import { bulkhead } from "../../support/job-client.ts";
 import { BUCKET, overSharedServers, PATIENCE, type Site } from "../../support/minio-site.ts";
 
 const onMinio = overSharedServers(4);
+/** A node that takes its canaries, and no copies. */
+const REFUSING = { methods: /^PUT$/, paths: /\/blobs\//, status: "500 Internal Server Error", code: "InternalError" };
 
 function restored(site: Site): Promise<number> {
   return metric(site.gateway, "bulkhead_repair_attempts_total", { outcome: "restored" });
@@ -33,7 +35,7 @@ onMinio(
     },
   },
   async (site) => {
-    await site.putMany(36, 20_000);
+    await site.putMany(32, 20_000);
     const lost = (await site.blobsOn("a1")).size;
     await site.kill("a1");
     await eventually("all copies are on nodes that are there", PATIENCE, async () => {
@@ -70,9 +72,9 @@ onMinio(
     assert.equal(await restored(site), 0, "nothing was made anew");
     await site.assertExact(3);
 
-    await site.put("cut", 300_000);
-    assert.equal(await stateOfLate("cut"), "missing");
-    proxy.reset();
+    proxy.faults = { answer: REFUSING };
+    await site.put("refused", 300_000);
+    assert.equal(await stateOfLate("refused"), "missing");
     proxy.faults = {};
     await eventually("it was made", PATIENCE, async () => {
       await change(gateway, "POST repair");
@@ -109,14 +111,7 @@ onMinio(
   async (site) => {
     const { gateway } = site;
     const backlog = (kind: string): Promise<number> => metric(gateway, "bulkhead_backlog", { kind });
-    // Takes its canary, and no copies.
-    const refusing = {
-      methods: /^PUT$/,
-      paths: /\/blobs\//,
-      status: "500 Internal Server Error",
-      code: "InternalError",
-    };
-    site.node("b1").proxy.faults = { answer: refusing };
+    site.node("b1").proxy.faults = { answer: REFUSING };
     await site.put("k", 50_000);
     await eventually("an attempt has failed", PATIENCE, async () => {
       assert.equal(await backlog("missing"), 1);
