@@ -42,6 +42,8 @@ export interface SitePlan {
   /** Added to the `storage` part of the configuration. */
   readonly storage?: object;
   readonly env?: Readonly<Record<string, string>>;
+  /** Whether others know each server by another name than the gateway's proxy, `localhost`. */
+  readonly external?: boolean;
   /** Names of nodes that the configuration leaves out; their servers and proxies are there. */
   readonly later?: readonly string[];
 }
@@ -70,7 +72,10 @@ export class Site implements AsyncDisposable {
       const bucket = `${prefix}-${name}`;
       const { accessKey, secretKey } = server;
       // By their addresses all nodes would be on one host.
-      const settings = { name, bucket, endpoint: proxy.url, accessKey, secretKey, host: name };
+      const settings = {
+        ...{ name, bucket, endpoint: proxy.url, accessKey, secretKey, host: name },
+        ...(plan.external === true ? { externalEndpoint: server.endpoint.replace("127.0.0.1", "localhost") } : {}),
+      };
       nodes.push({ name, domain, bucket, server, proxy, settings });
     }
     const gateway = await startGateway({

@@ -42,7 +42,7 @@ function repairerOf(gateway: InMemoryGateway, deps: Partial<ConstructorParameter
   });
 }
 
-test("G3 an error of a node is not taken for a copy that is missing: it stays on record until the node itself says so", async () => {
+test("G3: an error of a node is not taken for a copy that is missing: it stays on record until the node itself says so", async () => {
   const kinds: readonly NodeErrorKind[] = ["timeout", "unreachable", "busy", "io", "access-denied", "refused"];
   for (const kind of kinds) {
     const { gateway, client } = await openBox({ policy: { domainChoice: "priority" } });
@@ -68,7 +68,7 @@ test("G3 an error of a node is not taken for a copy that is missing: it stays on
   }
 });
 
-test("G3 a copy is made only where the record then points to: what reads ask is what repair wrote", async () => {
+test("G3: a copy is made only where the record then points to: what reads ask is what repair wrote", async () => {
   const { gateway, client } = await openBox({ nodesPerDomain: 3, policy: { domainChoice: "priority" } });
   await client.put("box/a", BYTES);
   await changeSlot(gateway, "a", 1, ({ domain }) => ({ state: "missing", domain }));
@@ -87,7 +87,7 @@ test("G3 a copy is made only where the record then points to: what reads ask is 
   assert.deepEqual(await client.get("box/a"), BYTES);
 });
 
-test("G4 repair makes as many copies as the factor says, in as many domains, however many domains there are", async () => {
+test("G4: repair makes as many copies as the factor says, in as many domains, however many domains there are", async () => {
   const { gateway, client } = await openBox({ domains: 4, nodesPerDomain: 2, policy: { factor: 2 } });
   for (let at = 0; at < 10; at++) await client.put(`box/k${at}`, BYTES);
   for (let at = 0; at < 10; at++)
@@ -99,7 +99,7 @@ test("G4 repair makes as many copies as the factor says, in as many domains, how
   assert.equal(copyCount(gateway), 20);
 });
 
-test("G4 only who has the lease repairs, and one that loses it leaves its work, which is done by the next", async () => {
+test("G4: only who has the lease repairs, and one that loses it leaves its work, which is done by the next", async () => {
   const { gateway, client } = await openBox({ policy: { domainChoice: "priority" } });
   await client.put("box/a", BYTES);
   await changeSlot(gateway, "a", 1, ({ domain }) => ({ state: "missing", domain }));
@@ -131,7 +131,7 @@ test("G4 only who has the lease repairs, and one that loses it leaves its work, 
   await assertFullyRedundant(gateway);
 });
 
-test("G4 two repairs of a slot at once, as when a lease runs out, leave one copy on record and none besides", async () => {
+test("G4: two repairs of a slot at once, as when a lease runs out, leave one copy on record and none besides", async () => {
   const { gateway, client } = await openBox({ nodesPerDomain: 2, policy: { domainChoice: "priority" } });
   for (const key of ["a", "b", "c"]) {
     await client.put(`box/${key}`, BYTES);
@@ -148,7 +148,7 @@ test("G4 two repairs of a slot at once, as when a lease runs out, leave one copy
   assert.equal(copyCount(gateway), 6);
 });
 
-test("G4 what has fewer copies comes first also when it comes while other work is under way", async () => {
+test("G4: what has fewer copies comes first also when it comes while other work is under way", async () => {
   const { gateway, client } = await openBox({ domains: 3, policy: { domainChoice: "priority" } });
   const keys = Array.from({ length: 20 }, (_, at) => `k${at}`);
   for (const key of [...keys, "urgent"]) await client.put(`box/${key}`, patternBytes(1_000, 1));
@@ -182,7 +182,7 @@ test("G4 what has fewer copies comes first also when it comes while other work i
   await assertFullyRedundant(gateway);
 });
 
-test("G12 a straggler's copy is not made anew before its deadline, and is made once it did not come", async () => {
+test("G12: a straggler's copy is not made anew before its deadline, and is made once it did not come", async () => {
   const { gateway, client } = await openBox({ domains: 3, policy: { domainChoice: "priority", quorum: 2 } });
   const never = Promise.withResolvers<never>();
   let puts = 0;
@@ -207,7 +207,7 @@ test("G12 a straggler's copy is not made anew before its deadline, and is made o
   await assertFullyRedundant(gateway);
 });
 
-test("G17 backlog, dead letters, attempts and the age of the oldest missing copy are told, and dead letters replayed", async () => {
+test("G17: backlog, dead letters, attempts and the age of the oldest missing copy are told, and dead letters replayed", async () => {
   const { gateway, client } = await openBox({ policy: { domainChoice: "priority" } });
   const metrics = createMetrics({ version: "0", processMetrics: false });
   const { catalog, ledger } = gateway.process;
