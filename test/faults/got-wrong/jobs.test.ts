@@ -113,7 +113,9 @@ onMinio(
     };
     await site.put("large", 101 * MIB, described);
     const head = async (): Promise<object> => {
-      const { $metadata, ...rest } = await client.send(new HeadObjectCommand({ Bucket: BUCKET, Key: "large" }));
+      const { $metadata: _metadata, ...rest } = await client.send(
+        new HeadObjectCommand({ Bucket: BUCKET, Key: "large" }),
+      );
       return rest;
     };
     const before = await head();

@@ -62,6 +62,8 @@ onMinio(
     const { proxy } = site.node("c1");
     const stateOfLate = async (key: string): Promise<string | undefined> =>
       (await locate(gateway, BUCKET, key)).flat().find(({ domain }) => domain === "c")?.state;
+    const onLate = (name: string): Promise<number> => metric(gateway, name, { node: "c1", operation: "put" });
+    const before = await onLate("s3_node_bytes_total");
     proxy.faults = { bytesPerSecond: 60_000 };
     await site.put("late", 300_000);
     assert.equal(await stateOfLate("late"), "missing", "the write was answered by its quorum");
@@ -69,6 +71,12 @@ onMinio(
       await change(gateway, "POST repair");
       assert.equal(await stateOfLate("late"), "ok");
     });
+    proxy.faults = {};
+    await eventually("nothing is on its way any more", PATIENCE, async () => {
+      assert.equal(await metric(gateway, "s3_node_operations_in_flight", { node: "c1" }), 0);
+    });
+    const sent = (await onLate("s3_node_bytes_total")) - before;
+    assert.ok(sent >= 300_000 && sent < 500_000, `${sent} bytes were sent: nothing was to be sent twice`);
     assert.equal(await restored(site), 0, "nothing was made anew");
     await site.assertExact(3);
 
