@@ -29,7 +29,7 @@ function configOver(servers: readonly MinioServer[], homes: readonly string[], p
   return {
     storage: {
       delete: { grace: "1s" },
-      health: { "interval-seconds": 1 },
+      health: { "interval-seconds": 1, decommission: false },
       promotion: { "interval-seconds": 1, "hysteresis-seconds": 3, "cool-down-seconds": 1, ...promotion },
       "active-domains": [domainName(0), domainName(1)],
       "standby-domain": STANDBY,
@@ -46,7 +46,7 @@ function configOver(servers: readonly MinioServer[], homes: readonly string[], p
 }
 
 async function assertState(gateway: Gateway, node: string, state: string, domain: string): Promise<void> {
-  const { nodes } = (await bulkhead(gateway, "domains", "promotions")) as Promotions;
+  const { nodes } = (await gateway.admin("/api/v1/storage/cluster/promotions")) as Promotions;
   const found = nodes.find((each) => each.node === node);
   assert.deepEqual([found?.state, found?.domain], [state, domain]);
 }

@@ -2,7 +2,6 @@
 import assert from "node:assert/strict";
 import { metric, type NodeReport, nodeReport } from "../../support/admin.ts";
 import { eventually } from "../../support/eventually.ts";
-import { bulkhead } from "../../support/job-client.ts";
 import { overSharedServers, PATIENCE, type Site } from "../../support/minio-site.ts";
 
 const onMinio = overSharedServers(3);
@@ -24,7 +23,7 @@ interface Promotions {
 }
 
 async function promotionsOf({ gateway }: Site): Promise<Promotions> {
-  return (await bulkhead(gateway, "domains", "promotions")) as Promotions;
+  return (await gateway.admin("/api/v1/storage/cluster/promotions")) as Promotions;
 }
 
 async function acceptsWrites({ gateway }: Site, name: string): Promise<boolean> {
