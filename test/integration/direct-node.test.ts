@@ -51,7 +51,7 @@ const HEADERS = [
   ["expires", "Wed, 21 Oct 2026 07:28:00 GMT"],
 ] as const;
 
-test("G16 a copy is read at its node's external endpoint with every header asked for, as HEAD said", {
+test("G16: a copy is read at its node's external endpoint with every header asked for, as HEAD said", {
   skip,
 }, async () => {
   await using world = await openWorld();
@@ -69,7 +69,7 @@ test("G16 a copy is read at its node's external endpoint with every header asked
   assert.equal(served.contentEncoding, undefined);
 });
 
-test("G16 a URL is refused when it has expired, at another endpoint and for another method", { skip }, async () => {
+test("G16: a URL is refused when it has expired, at another endpoint and for another method", { skip }, async () => {
   await using world = await openWorld();
   const { node, direct } = world;
   const { key } = await putCopy(node, 100);

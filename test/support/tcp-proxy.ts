@@ -18,7 +18,13 @@ export interface ProxyFaults {
   /** Share of the pieces from the target in which a byte is changed. */
   readonly corruptShare?: number;
   /** Requests that it answers by itself, the first of each connection at least; the others pass. */
-  readonly answer?: { readonly methods: RegExp; readonly status: string; readonly code: string };
+  readonly answer?: {
+    readonly methods: RegExp;
+    /** Only those whose path it matches; all of them when absent. */
+    readonly paths?: RegExp;
+    readonly status: string;
+    readonly code: string;
+  };
 }
 
 /** A TCP proxy on 127.0.0.1 in front of one server, with faults for tests. */
@@ -121,8 +127,9 @@ export class TcpProxy implements AsyncDisposable {
     return new Transform({
       transform: (chunk: Buffer, _encoding, done) => {
         const { answer } = this.#faults;
-        const method = /^([A-Z]+) \//.exec(chunk.toString("latin1", 0, 16))?.[1];
+        const [, method, path = ""] = /^([A-Z]+) (\/\S*)/.exec(chunk.toString("latin1", 0, 1_024)) ?? [];
         if (answer === undefined || method === undefined || !answer.methods.test(method)) return done(null, chunk);
+        if (answer.paths?.test(path) === false) return done(null, chunk);
         const body = `<?xml version="1.0"?><Error><Code>${answer.code}</Code><Message>a fault</Message></Error>`;
         const head = `HTTP/1.1 ${answer.status}\r\ncontent-type: application/xml\r\nconnection: close`;
         client.end(`${head}\r\ncontent-length: ${body.length}\r\n\r\n${method === "HEAD" ? "" : body}`);

@@ -71,7 +71,7 @@ function onTwoServers(name: string, run: (world: World) => Promise<void>): void 
 }
 
 describe("a MinIO server that was killed and returns with what it had", () => {
-  onTwoServers("G1 does not bring back what was deleted while it was away, and gets the deletions", async (world) => {
+  onTwoServers("G1: does not bring back what was deleted while it was away, and gets the deletions", async (world) => {
     const { client, ledger, gone, gateway, minio } = world;
     for (let at = 0; at < OBJECTS; at++) await world.put(`k${at}`, { seed: at, length: 300_000 });
     await world.assertExact();
@@ -89,7 +89,7 @@ describe("a MinIO server that was killed and returns with what it had", () => {
     await verifyAll({ client, bucket: BUCKET, ledger });
   });
 
-  onTwoServers("G2 serves nothing that was overwritten while it was away, and does not keep it", async (world) => {
+  onTwoServers("G2: serves nothing that was overwritten while it was away, and does not keep it", async (world) => {
     const { client, ledger, gone, kept, gateway } = world;
     for (let at = 0; at < OBJECTS; at++) await world.put(`k${at}`, { seed: at, length: 300_000 });
     const before = await blobsOn(gone, 1);
@@ -114,7 +114,7 @@ describe("a MinIO server that was killed and returns with what it had", () => {
     await verifyAll({ client, bucket: BUCKET, ledger });
   });
 
-  onTwoServers("G3 is not taken for one that lost its copies: none of them is made anew", async (world) => {
+  onTwoServers("G3: is not taken for one that lost its copies: none of them is made anew", async (world) => {
     const { gone } = world;
     for (let at = 0; at < OBJECTS; at++) await world.put(`k${at}`, { seed: at, length: 300_000 });
     const before = await blobsOn(gone, 1);
@@ -129,7 +129,7 @@ describe("a MinIO server that was killed and returns with what it had", () => {
 });
 
 describe("copies that were handed off while a domain was away", () => {
-  test("G11 are read, also from the node that took them, and move home", async (t) => {
+  test("G11: are read, also from the node that took them, and move home", async (t) => {
     const cluster = await startCluster("three MinIO servers", { storage: { replication: { factor: 2 } } });
     if ("skip" in cluster) {
       t.skip(cluster.skip);

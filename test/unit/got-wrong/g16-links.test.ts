@@ -34,7 +34,7 @@ function urlOf(name: string, expiresSeconds: number, from = nodes()): URL {
   return new URL(node.sign(COPY, { method: "GET", nowMs: Date.UTC(2026, 0, 1), expiresSeconds, headers: [] }));
 }
 
-test("G16 a node's URL is signed for the node's own external endpoint, else its domain's, else the cluster's", () => {
+test("G16: a node's URL is signed for the node's own external endpoint, else its domain's, else the cluster's", () => {
   const origins = ["node-a", "node-b1", "node-b2"].map((name) => urlOf(name, 60).origin);
   assert.deepEqual(origins, ["https://a.example.com:9443", "https://b.example.com", "http://b2.vpn:9000"]);
   const general = nodes(YAML.replace(/^ {2}domains:.*\n/m, ""));
@@ -45,20 +45,20 @@ test("G16 a node's URL is signed for the node's own external endpoint, else its 
   assert.ok(!nodes().has("node-v"), "a volume is read by the gateway alone");
 });
 
-test("G16 a node's URL is signed with the node's own keys and region", () => {
+test("G16: a node's URL is signed with the node's own keys and region", () => {
   const credential = (name: string): string => urlOf(name, 60).searchParams.get("X-Amz-Credential") ?? "";
   assert.equal(credential("node-a"), "shared-key/20260101/eu-west-1/s3/aws4_request");
   assert.equal(credential("node-b1"), "own-key/20260101/us-east-1/s3/aws4_request");
 });
 
-test("G16 a link lives as long as it was asked to, 1 s to 7 d", () => {
+test("G16: a link lives as long as it was asked to, 1 s to 7 d", () => {
   for (const seconds of [1, 60, 86_400, 604_800]) {
     assert.equal(urlOf("node-a", seconds).searchParams.get("X-Amz-Expires"), String(seconds));
   }
   for (const seconds of [0, 604_801]) assert.throws(() => urlOf("node-a", seconds), RangeError);
 });
 
-test("G16 without an external endpoint a URL is for the endpoint that the gateway uses, and no read is sent there", () => {
+test("G16: without an external endpoint a URL is for the endpoint that the gateway uses, and no read is sent there", () => {
   const inside = nodes(YAML.replace(/^ {2}(domains|external-endpoint):.*\n/gm, ""));
   assert.equal(urlOf("node-b1", 60, inside).origin, "http://10.0.1.1:9000");
   assert.deepEqual(

@@ -22,7 +22,7 @@ async function openWithNewNode(): Promise<Box> {
   return box;
 }
 
-test("G5 limits count what is moved, not what is looked at, and a job that stops goes on at its cursor", async () => {
+test("G5: limits count what is moved, not what is looked at, and a job that stops goes on at its cursor", async () => {
   const { gateway } = await openWithNewNode();
   await using box = openJobs(gateway);
   const wish = { kind: "REBALANCE_TO_NEW", subject: { node: "d0-2" } } as const;
@@ -36,7 +36,7 @@ test("G5 limits count what is moved, not what is looked at, and a job that stops
   assert.ok(first.cursor !== undefined);
 });
 
-test("G6 keys that are healthy do not move on account of a node that failed; those that it held are restored", async () => {
+test("G6: keys that are healthy do not move on account of a node that failed; those that it held are restored", async () => {
   const { gateway, client } = await openBox({ nodesPerDomain: 3 });
   for (const key of KEYS) await client.put(`box/${key}`, BYTES);
   const before = new Map(await Promise.all(KEYS.map(async (key) => [key, await slotsOf(gateway, key)] as const)));
@@ -60,7 +60,7 @@ test("G6 keys that are healthy do not move on account of a node that failed; tho
   await box.until(job.id, isOver);
 });
 
-test("G7 an object of more than 100 MB moves whole with all that is said of it, and a job with failures says so", async () => {
+test("G7: an object of more than 100 MB moves whole with all that is said of it, and a job with failures says so", async () => {
   const { gateway, client } = await openBox({ nodesPerDomain: 2, segmentBytes: 128 * MIB });
   closeNode(gateway, "d0-1");
   const large = Buffer.from(patternBytes(101 * MIB, 9));
@@ -81,7 +81,7 @@ test("G7 an object of more than 100 MB moves whole with all that is said of it, 
   await assertFullyRedundant(gateway);
 });
 
-test("G7 a copy that does not come to its target as it was sent is no success: the record keeps the old one", async () => {
+test("G7: a copy that does not come to its target as it was sent is no success: the record keeps the old one", async () => {
   const { gateway, client } = await openBox({ nodesPerDomain: 2 });
   closeNode(gateway, "d0-1");
   await client.put("box/a", BYTES);
@@ -100,7 +100,7 @@ test("G7 a copy that does not come to its target as it was sent is no success: t
   assert.ok((await client.get("box/a")).equals(BYTES));
 });
 
-test("G8 while a rebalance hangs on a node, other work of the same process goes on", async () => {
+test("G8: while a rebalance hangs on a node, other work of the same process goes on", async () => {
   const { gateway, client } = await openWithNewNode();
   let hanging = 0;
   gateway.node("d0-2").control.hooks.put = ({ signal }) => {
@@ -126,7 +126,7 @@ test("G8 while a rebalance hangs on a node, other work of the same process goes 
   assert.equal((await box.until(id, isOver)).state, "cancelled");
 });
 
-test("G9 a trigger that finds a job waiting joins it; one that finds it running waits behind it, and is never dropped", async () => {
+test("G9: a trigger that finds a job waiting joins it; one that finds it running waits behind it, and is never dropped", async () => {
   const { gateway } = await openBox();
   const ends: (() => void)[] = [];
   await using box = openJobs(gateway, { work: { RESYNC: () => new Promise((resolve) => ends.push(resolve)) } });

@@ -1,19 +1,17 @@
 /** What the earlier system got wrong of repair, shown right (G3, G4, G12, G17 of the design), over nodes in memory. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { NodeError, type NodeErrorKind } from "../../../src/nodes/storage-node.ts";
 import { silentLogger } from "../../../src/observability/logger.ts";
 import { createMetrics } from "../../../src/observability/metrics.ts";
 import { createBlobReader } from "../../../src/replication/read/blob-reader.ts";
-import { AbsentNodes } from "../../../src/replication/repair/absent-nodes.ts";
 import { Backlog } from "../../../src/replication/repair/backlog.ts";
 import { DeadLetters } from "../../../src/replication/repair/dead-letters.ts";
 import { type AcquireLease } from "../../../src/replication/repair/lease.ts";
-import { LostNodes } from "../../../src/replication/repair/lost-nodes.ts";
 import { Repairer } from "../../../src/replication/repair/repairer.ts";
+import { absenceIn } from "../../support/absence.ts";
 import { patternBytes } from "../../support/blobs.ts";
-import { assertFullyRedundant, assertSound, liveBlobs } from "../../support/catalog-audit.ts";
+import { assertFullyRedundant, assertSound } from "../../support/catalog-audit.ts";
 import type { InMemoryGateway } from "../../support/in-memory-gateway.ts";
 import { openBox } from "../../support/open-box.ts";
 import { blobOf, changeSlot, copyCount, copyIn, slotsOf } from "../../support/slots.ts";
@@ -42,7 +40,7 @@ function repairerOf(gateway: InMemoryGateway, deps: Partial<ConstructorParameter
   });
 }
 
-test("G3 an error of a node is not taken for a copy that is missing: it stays on record until the node itself says so", async () => {
+test("G3: an error of a node is not taken for a copy that is missing: it stays on record until the node itself says so", async () => {
   const kinds: readonly NodeErrorKind[] = ["timeout", "unreachable", "busy", "io", "access-denied", "refused"];
   for (const kind of kinds) {
     const { gateway, client } = await openBox({ policy: { domainChoice: "priority" } });
@@ -68,7 +66,7 @@ test("G3 an error of a node is not taken for a copy that is missing: it stays on
   }
 });
 
-test("G3 a copy is made only where the record then points to: what reads ask is what repair wrote", async () => {
+test("G3: a copy is made only where the record then points to: what reads ask is what repair wrote", async () => {
   const { gateway, client } = await openBox({ nodesPerDomain: 3, policy: { domainChoice: "priority" } });
   await client.put("box/a", BYTES);
   await changeSlot(gateway, "a", 1, ({ domain }) => ({ state: "missing", domain }));
@@ -87,7 +85,7 @@ test("G3 a copy is made only where the record then points to: what reads ask is 
   assert.deepEqual(await client.get("box/a"), BYTES);
 });
 
-test("G4 repair makes as many copies as the factor says, in as many domains, however many domains there are", async () => {
+test("G4: repair makes as many copies as the factor says, in as many domains, however many domains there are", async () => {
   const { gateway, client } = await openBox({ domains: 4, nodesPerDomain: 2, policy: { factor: 2 } });
   for (let at = 0; at < 10; at++) await client.put(`box/k${at}`, BYTES);
   for (let at = 0; at < 10; at++)
@@ -99,7 +97,7 @@ test("G4 repair makes as many copies as the factor says, in as many domains, how
   assert.equal(copyCount(gateway), 20);
 });
 
-test("G4 only who has the lease repairs, and one that loses it leaves its work, which is done by the next", async () => {
+test("G4: only who has the lease repairs, and one that loses it leaves its work, which is done by the next", async () => {
   const { gateway, client } = await openBox({ policy: { domainChoice: "priority" } });
   await client.put("box/a", BYTES);
   await changeSlot(gateway, "a", 1, ({ domain }) => ({ state: "missing", domain }));
@@ -131,7 +129,7 @@ test("G4 only who has the lease repairs, and one that loses it leaves its work, 
   await assertFullyRedundant(gateway);
 });
 
-test("G4 two repairs of a slot at once, as when a lease runs out, leave one copy on record and none besides", async () => {
+test("G4: two repairs of a slot at once, as when a lease runs out, leave one copy on record and none besides", async () => {
   const { gateway, client } = await openBox({ nodesPerDomain: 2, policy: { domainChoice: "priority" } });
   for (const key of ["a", "b", "c"]) {
     await client.put(`box/${key}`, BYTES);
@@ -148,7 +146,7 @@ test("G4 two repairs of a slot at once, as when a lease runs out, leave one copy
   assert.equal(copyCount(gateway), 6);
 });
 
-test("G4 what has fewer copies comes first also when it comes while other work is under way", async () => {
+test("G4: what has fewer copies comes first also when it comes while other work is under way", async () => {
   const { gateway, client } = await openBox({ domains: 3, policy: { domainChoice: "priority" } });
   const keys = Array.from({ length: 20 }, (_, at) => `k${at}`);
   for (const key of [...keys, "urgent"]) await client.put(`box/${key}`, patternBytes(1_000, 1));
@@ -182,7 +180,7 @@ test("G4 what has fewer copies comes first also when it comes while other work i
   await assertFullyRedundant(gateway);
 });
 
-test("G12 a straggler's copy is not made anew before its deadline, and is made once it did not come", async () => {
+test("G12: a straggler's copy is not made anew before its deadline, and is made once it did not come", async () => {
   const { gateway, client } = await openBox({ domains: 3, policy: { domainChoice: "priority", quorum: 2 } });
   const never = Promise.withResolvers<never>();
   let puts = 0;
@@ -207,7 +205,7 @@ test("G12 a straggler's copy is not made anew before its deadline, and is made o
   await assertFullyRedundant(gateway);
 });
 
-test("G17 backlog, dead letters, attempts and the age of the oldest missing copy are told, and dead letters replayed", async () => {
+test("G17: backlog, dead letters, attempts and the age of the oldest missing copy are told, and dead letters replayed", async () => {
   const { gateway, client } = await openBox({ policy: { domainChoice: "priority" } });
   const metrics = createMetrics({ version: "0", processMetrics: false });
   const { catalog, ledger } = gateway.process;
@@ -249,22 +247,10 @@ test("G17 backlog, dead letters, attempts and the age of the oldest missing copy
 test("a node that is away for long has its copies made elsewhere in its domain, and those that come back are checked", async () => {
   const { gateway, client } = await openBox({ nodesPerDomain: 2, policy: { domainChoice: "priority" } });
   for (const key of ["a", "b", "c", "d"]) await client.put(`box/${key}`, BYTES);
-  const { catalog, ledger } = gateway.process;
-  const { clock } = gateway;
-  const lost = new LostNodes(() => gateway.members);
-  const isLost = (uuid: string): boolean => lost.isLost(uuid);
-  const absent = new AbsentNodes({
-    catalog,
-    members: () => gateway.members,
-    ledger,
-    isLost,
-    clock,
-    logger: silentLogger,
-  });
-  const repairer = repairerOf(gateway, { isLost });
+  const absence = absenceIn(gateway);
+  const repairer = repairerOf(gateway, { isLost: absence.isLost });
   const run = async (): Promise<number> => {
-    lost.observe();
-    const marked = await absent.run(NEVER);
+    const marked = await absence.look();
     await gateway.whileTimePasses(repairer.run(NEVER));
     await gateway.settle();
     return marked;
@@ -289,73 +275,8 @@ test("a node that is away for long has its copies made elsewhere in its domain, 
 test("a domain without any node that answers has none of its copies given up", async () => {
   const { gateway, client } = await openBox({ nodesPerDomain: 2, policy: { domainChoice: "priority" } });
   await client.put("box/a", BYTES);
-  const { catalog, ledger } = gateway.process;
-  const { clock } = gateway;
-  const lost = new LostNodes(() => gateway.members);
-  const isLost = (uuid: string): boolean => lost.isLost(uuid);
-  const absent = new AbsentNodes({
-    catalog,
-    members: () => gateway.members,
-    ledger,
-    isLost,
-    clock,
-    logger: silentLogger,
-  });
+  const { look } = absenceIn(gateway);
   for (const name of ["d1-0", "d1-1"]) gateway.nodeLost(name);
-  lost.observe();
-  assert.equal(await absent.run(NEVER), 0);
+  assert.equal(await look(), 0);
   assert.match((await slotsOf(gateway, "a"))[1] ?? "", /^ok d1/);
 });
-
-test("whatever fails and is repaired in whatever order, no good copy is given up, and all is complete when the nodes are back", async () => {
-  const names = ["d0-0", "d0-1", "d1-0", "d1-1"];
-  const step = fc.oneof(
-    fc.record({ kind: fc.constant("down" as const), node: fc.constantFrom(...names) }),
-    fc.record({ kind: fc.constant("up" as const), node: fc.constantFrom(...names) }),
-    fc.record({ kind: fc.constant("doubt" as const), slot: fc.nat(1) }),
-    fc.record({ kind: fc.constant("repair" as const) }),
-    fc.record({ kind: fc.constant("sweep" as const) }),
-    fc.record({ kind: fc.constant("put" as const) }),
-  );
-  await fc.assert(
-    fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 14 }), async (steps) => {
-      const { gateway, client } = await openBox({ nodesPerDomain: 2, policy: { domainChoice: "priority" } });
-      await client.put("box/a", BYTES);
-      for (const taken of steps) {
-        const before = await goodBytes(gateway);
-        if (taken.kind === "down") gateway.nodeDown(taken.node);
-        if (taken.kind === "up") {
-          gateway.nodeUp(taken.node);
-          gateway.process.repairer.nodeCameBack();
-        }
-        if (taken.kind === "doubt") {
-          await changeSlot(gateway, "a", taken.slot, (slot) =>
-            slot.state === "ok" ? { ...slot, state: "unverified" } : slot,
-          );
-        }
-        if (taken.kind === "repair") await gateway.repair();
-        if (taken.kind === "sweep") await gateway.sweepPastGrace();
-        if (taken.kind === "put") await gateway.whileTimePasses(client.put("box/a", BYTES).catch(() => {}));
-        const after = await goodBytes(gateway);
-        assert.ok(taken.kind === "put" || after >= before, `${taken.kind} left ${after} of ${before} good copies`);
-        assert.ok(after >= 1);
-      }
-      for (const name of names) gateway.nodeUp(name);
-      gateway.process.repairer.nodeCameBack();
-      await gateway.quiesce();
-      await assertFullyRedundant(gateway);
-      assert.deepEqual(await client.get("box/a"), BYTES);
-      assert.equal(copyCount(gateway), 2);
-    }),
-    { numRuns: 40 },
-  );
-});
-
-/** Copies on record whose bytes are on their nodes, whatever the nodes' state. */
-async function goodBytes(gateway: InMemoryGateway): Promise<number> {
-  const contents = await assertSound(gateway);
-  return [...liveBlobs(contents).values()]
-    .flatMap(({ slots }) => slots)
-    .filter(({ location }) => location !== undefined && gateway.nodeOf(location.nodeUuid).store.blobs.has(location.key))
-    .length;
-}
