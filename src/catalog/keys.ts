@@ -155,6 +155,11 @@ export const jobFailureKey = (job: Id, blobId: Id, slot: number): KvKey =>
   pack(["job-failure", idBytes(job), idBytes(blobId), slot]);
 export const jobFailuresRange = (job: Id): KvRange => prefixRange(["job-failure", idBytes(job)]);
 
+/** A node as the triggers of jobs saw it last: see replication/jobs/triggers. */
+export const seenNodeKey = (uuid: Id): KvKey => pack(["seen-node", idBytes(uuid)]);
+export const seenNodesRange = (): KvRange => prefixRange(["seen-node"]);
+export const nodeOfSeenNode = (packed: KvKey): Id => idFromBytes(bytesAt(packed, 1));
+
 /** Counters `[objects, bytes]` of a bucket; sharded, because a hot counter is where commits would queue. */
 export const usageKey = (bucketId: Id, shard: number): KvKey => pack(["usage", idBytes(bucketId), shard]);
 export const usageRange = (bucketId: Id): KvRange => prefixRange(["usage", idBytes(bucketId)]);

@@ -23,6 +23,8 @@ const LEFT_LOOK_MS = 1_000;
 export interface NodeHandlesDeps extends Omit<NodeDeps, "clusterId"> {
   readonly kv: Kv;
   readonly clusterKey: Uint8Array;
+  /** Told when the capacity of a node has changed by 10 % or more. Must not throw. */
+  readonly onCapacityChanged?: () => void;
 }
 
 /** What a node is opened by. */
@@ -131,6 +133,7 @@ export class NodeHandles implements AsyncDisposable {
     const secrets = { ...this.#deps.secrets, nodes: new Map(keys === undefined ? [] : [[config.name, keys]]) };
     const deps = { ...this.#deps, secrets, clusterId: this.#clusterId };
     const handle = openNodeHandle(deps, config, record.admitted);
+    handle.onCapacityChanged(() => this.#deps.onCapacityChanged?.());
     // It takes the other one's place when it can be asked: no request is to meet a node that is not open yet.
     if (before !== undefined) await handle.node.probe("reach").catch(() => {});
     this.#opened.set(record.uuid, { handle, way, text });

@@ -59,6 +59,7 @@ import { removeLeftScratch } from "./scratch-store.ts";
 import { createScrubbing } from "./scrubbing.ts";
 import { configuredTopology } from "./topology.ts";
 import { topologyControl } from "./topology-control.ts";
+import { createTriggers } from "./triggers.ts";
 
 /**
  * How long the start waits for the first check of nodes that do not answer at all. Those that answer, or refuse, take a
@@ -116,12 +117,17 @@ export interface Storage extends AsyncDisposable {
 export async function openStorage(deps: StorageDeps): Promise<Storage> {
   const { config, clock, random, loggers, metrics } = deps;
   await using stack = new AsyncDisposableStack();
+  /** There once all nodes were looked at, which a bad disk may not wait for. */
+  const late: { scrubbing?: Scrubbing; triggers?: Worker } = {};
   const ids = idSource(clock, random);
 
   const store = await openKv(config.catalog);
   stack.defer(() => store.close());
   await removeLeftScratch(config.catalog);
-  const handles = stack.use(new NodeHandles({ ...deps, kv: store, logger: loggers.named("nodes") }));
+  const lookForJobs = (): void => late.triggers?.wake();
+  const handles = stack.use(
+    new NodeHandles({ ...deps, kv: store, logger: loggers.named("nodes"), onCapacityChanged: lookForJobs }),
+  );
   const journalLogger = loggers.named("catalog");
   const cluster = await readCluster(store);
   if (cluster !== undefined) {
@@ -179,8 +185,6 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
     const name = members().get(uuid)?.spec.name;
     if (name !== undefined) late.scrubbing?.request(name);
   };
-  /** There once all nodes were looked at, which a bad disk may not wait for. */
-  const late: { scrubbing?: Scrubbing } = {};
   const corruptBefore = new Set<Id>();
   const membership = new Membership(
     {
@@ -212,6 +216,7 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
       initial: { topology, records },
       onChanged: (before, after) => {
         scrubbing.follow();
+        lookForJobs();
         if (leadership.isLeader) for (const event of topologyEvents(before, after)) events.record(event);
       },
     }),
@@ -260,6 +265,7 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
     whileLeading: (run) => leadership.whileLeading(run),
     acquireLease: (name) => coordination.acquire(name, config.storage.consistencyRepair.lockTimeoutMs),
     refreshTopology: () => liveTopology.refresh(),
+    onPromoted: lookForJobs,
     onRestored(cause, bytes, sinceMs) {
       metrics.copyRestored(cause, bytes);
       durability.restoreTimes.restored(cause, sinceMs);
@@ -337,7 +343,16 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
       },
     }),
   );
+  const triggers = stack.use(
+    createTriggers({
+      ...{ leadership, members, handles, events, clock, ids, logger },
+      rebalance: () => config.storage.rebalance,
+      wakeJobs: () => jobs.wake(),
+    }),
+  );
+  late.triggers = triggers;
   members().onOnline(() => {
+    lookForJobs();
     repairer.nodeCameBack();
     repair.wake();
     pendingDeletes.wake();
@@ -355,11 +370,12 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
   leadership.onChange((leading) => {
     jobs.wake();
     if (!leading) return;
-    for (const work of [repair, sweep, pendingDeletes]) work.wake();
+    for (const work of [repair, sweep, pendingDeletes, triggers]) work.wake();
     redundancy.wakeAbsent();
     collect.start(ORPHAN_DELAY_MS);
   });
   jobs.start();
+  triggers.start();
   leadership.start();
   liveTopology.start();
 

@@ -116,6 +116,8 @@ export interface StorageConfig {
   };
   readonly rebalance: {
     readonly enabled: boolean;
+    /** Whether a node that joins its domain's ring gets its copies without being asked for. */
+    readonly automatic: boolean;
     /** Copies moved a second. */
     readonly rateLimitPerSecond: number;
     /** Absent: no limit. */

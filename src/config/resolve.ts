@@ -125,6 +125,7 @@ function resolveStorage(storage: StorageSettings, dataDir: string): StorageConfi
     delete: { graceMs: storage.delete.grace },
     rebalance: {
       enabled: rebalance.enabled,
+      automatic: rebalance.automatic,
       rateLimitPerSecond: rebalance.rateLimitPerSecond,
       ...(rebalance.bandwidthLimitMib === "none"
         ? {}
