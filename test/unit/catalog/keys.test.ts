@@ -61,6 +61,7 @@ const KINDS: Readonly<Record<string, (from: Drawn) => { key: KvKey; ranges: read
     key: keys.jobFailureKey(a, b, number),
     ranges: [keys.jobFailuresRange(a)],
   }),
+  "seen-node": ({ a }) => ({ key: keys.seenNodeKey(a), ranges: [keys.seenNodesRange()] }),
   usage: ({ a, number }) => ({ key: keys.usageKey(a, number), ranges: [keys.usageRange(a)] }),
 };
 

@@ -29,7 +29,7 @@ export interface JobTriggersDeps {
   /** The leader's view, as that of the store. */
   readonly catalog: Catalog;
   readonly store: Pick<JobStore, "submit">;
-  readonly members: () => Members;
+  readonly members: () => Pick<Members, "topology" | "get" | "isLost">;
   /** What a node last told of its capacity; `undefined` where it is not known. */
   readonly capacityOf: (nodeUuid: Id) => Capacity | undefined;
   /** Whether copies are moved to nodes that join without being asked for. */
