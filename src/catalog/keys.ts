@@ -30,6 +30,8 @@ export const topologyKey = (): KvKey => pack(["topology"]);
 export const appliedFileKey = (): KvKey => pack(["applied-file"]);
 /** The replication factors that there were before. */
 export const policyHistoryKey = (): KvKey => pack(["policy-history"]);
+/** Limits of background work that an operator set while the cluster serves. */
+export const liveLimitsKey = (): KvKey => pack(["live-limits"]);
 export const nodeKey = (uuid: Id): KvKey => pack(["node", idBytes(uuid)]);
 export const isNodeKey = (key: KvKey): boolean => {
   const { start, end } = nodesRange();

@@ -53,6 +53,7 @@ import { type Durability, measureDurability } from "./durability.ts";
 import { careForHealth, openEventLog } from "./health.ts";
 import { createJobs, createPacing } from "./jobs.ts";
 import { catchUpWithNodes, journalCluster, journalSettings } from "./journal.ts";
+import { WorkLimitsInForce } from "./live-limits.ts";
 import { NodeHandles } from "./node-handles.ts";
 import { keepRedundancy, type Redundancy, type RedundancyDeps, repairOptions } from "./redundancy.ts";
 import { removeLeftScratch } from "./scratch-store.ts";
@@ -326,10 +327,13 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
     repairer.workArrived();
     repair.wake();
   };
+  const limits = new WorkLimitsInForce(catalog.kv, config.storage, { ...pacing, scrubbing });
+  await limits.refresh();
   const redundancy = stack.use(keepRedundancy(redundancyDeps, { lost, repairer, wakeRepair, scrubbing }));
   const jobs = stack.use(
     createJobs({
-      ...{ ...leaders, reader, discard, random, config, handles, metrics, pacing, ids, scrubbing },
+      ...{ ...leaders, reader, discard, random, handles, metrics, pacing, ids, scrubbing },
+      rebalance: () => limits.rebalance,
       ownCatalog: catalog,
       isLeader: () => leadership.isLeader,
       async closeNode(name) {
@@ -346,7 +350,7 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
   const triggers = stack.use(
     createTriggers({
       ...{ leadership, members, handles, events, clock, ids, logger },
-      rebalance: () => config.storage.rebalance,
+      rebalance: () => limits.rebalance,
       wakeJobs: () => jobs.wake(),
     }),
   );
@@ -376,6 +380,8 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
   });
   jobs.start();
   triggers.start();
+  const { intervalMs } = config.storage.health;
+  worker("live-limits", intervalMs, () => limits.refresh()).start(intervalMs);
   leadership.start();
   liveTopology.start();
 
@@ -432,6 +438,7 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
     topologyControl: topologyControl({
       catalog,
       handles,
+      limits,
       live: liveTopology,
       members,
       clock,

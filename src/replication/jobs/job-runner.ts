@@ -59,8 +59,8 @@ export interface JobRunnerDeps {
   readonly observer: JobObserver;
   /** Told when a job has ended or begins to wait, so that others may begin. Must not throw. */
   readonly onRoom: () => void;
-  /** Told when a job was cancelled that had begun, so that what it set going elsewhere is stopped. */
-  readonly onCancelled?: (job: Job) => Promise<void>;
+  /** Told when a job was cancelled that had begun, so that what it set going elsewhere is stopped. Must not throw. */
+  readonly onCancelled?: (job: Job) => void;
 }
 
 interface Running {
@@ -134,7 +134,7 @@ export class JobRunner {
   async #cancelled(stored: StoredJob): Promise<void> {
     const { store, clock, onCancelled } = this.#deps;
     const ended = await store.replace(stored, { ...stored.job, state: "cancelled", endedAtMs: clock.nowMs() });
-    if (ended !== undefined) await onCancelled?.(stored.job);
+    if (ended !== undefined) onCancelled?.(stored.job);
   }
 
   async #begin(stored: StoredJob, signal: AbortSignal): Promise<void> {

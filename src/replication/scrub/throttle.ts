@@ -6,11 +6,16 @@ const WAIT_MS_MIN = 1;
 /** Lets so much through a second: each amount goes at once, and the next one when the one before is paid for. */
 export class Throttle {
   readonly #clock: Clock;
-  readonly #perSecond: number;
+  #perSecond: number;
   #freeAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(clock: Clock, perSecond: number) {
     this.#clock = clock;
+    this.#perSecond = perSecond;
+  }
+
+  /** From now on; what went already is paid for as it was. */
+  set(perSecond: number): void {
     this.#perSecond = perSecond;
   }
 

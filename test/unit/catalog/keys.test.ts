@@ -23,6 +23,7 @@ type Drawn = typeof drawn extends fc.Arbitrary<infer T> ? T : never;
 const KINDS: Readonly<Record<string, (from: Drawn) => { key: KvKey; ranges: readonly KvRange[] }>> = {
   cluster: () => ({ key: keys.clusterKey(), ranges: [] }),
   topology: () => ({ key: keys.topologyKey(), ranges: [] }),
+  "live-limits": () => ({ key: keys.liveLimitsKey(), ranges: [] }),
   node: ({ a }) => ({ key: keys.nodeKey(a), ranges: [keys.nodesRange()] }),
   leader: () => ({ key: keys.leaderKey(), ranges: [] }),
   session: ({ number }) => ({ key: keys.sessionKey(number), ranges: [keys.sessionsRange()] }),

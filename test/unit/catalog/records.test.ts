@@ -46,6 +46,7 @@ import {
   type JobFailure,
 } from "../../../src/catalog/records/job.ts";
 import { decodeLeader, encodeLeader, type Leader } from "../../../src/catalog/records/leader.ts";
+import { decodeLiveLimits, encodeLiveLimits, type LiveLimits } from "../../../src/catalog/records/live-limits.ts";
 import {
   decodeManifestPage,
   decodePart,
@@ -412,6 +413,26 @@ const seenNodeCodec: Codec<SeenNode> = {
         capacity: { totalBytes: 4_096, usedBytes: 300 },
       },
       "0195a16100c3c292cd1000cd012c",
+    ],
+  ],
+};
+
+const aLimit = fc.oneof(fc.integer({ min: 1, max: 100_000 }), fc.constantFrom("none" as const, "auto" as const));
+const aWorkLimits = fc.record({ copiesPerSecond: aLimit, bandwidthMib: aLimit }, { requiredKeys: [] });
+
+const liveLimitsCodec: Codec<LiveLimits> = {
+  name: "live limits",
+  encode: encodeLiveLimits,
+  decode: decodeLiveLimits,
+  arbitrary: fc.record({ rebalance: aWorkLimits, repair: aWorkLimits, scrub: aWorkLimits }),
+  golden: [
+    [
+      {
+        rebalance: { copiesPerSecond: 300, bandwidthMib: "none" },
+        repair: { copiesPerSecond: "auto" },
+        scrub: { bandwidthMib: 20 },
+      },
+      "019392cd012cff92fec092c014",
     ],
   ],
 };
@@ -792,6 +813,7 @@ testCodec(floorCodec);
 testCodec(jobCodec);
 testCodec(jobFailureCodec);
 testCodec(seenNodeCodec);
+testCodec(liveLimitsCodec);
 testCodec(dyingCodec);
 testCodec(pendingDeleteCodec);
 testCodec(copyCodec);
