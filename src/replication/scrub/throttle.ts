@@ -14,8 +14,10 @@ export class Throttle {
     this.#perSecond = perSecond;
   }
 
-  /** From now on; what went already is paid for as it was. */
+  /** From now on, and for what went and is still to be paid for; what waits already keeps its turn. */
   set(perSecond: number): void {
+    const nowMs = this.#clock.monotonicMs();
+    if (this.#freeAtMs > nowMs) this.#freeAtMs = nowMs + ((this.#freeAtMs - nowMs) * this.#perSecond) / perSecond;
     this.#perSecond = perSecond;
   }
 

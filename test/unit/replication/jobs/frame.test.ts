@@ -127,6 +127,29 @@ test("a paused job stops where it stands and goes on from there; a cancelled one
   }
 });
 
+test("whoever does the work of a job is told when it is cancelled, also where its process is gone", async () => {
+  const gateway = await openGateway();
+  const told: string[] = [];
+  const onCancelled = ({ kind, subject }: Job): void => void told.push(`${kind} ${subject.name}`);
+  const work: JobWork = (live) => sleep(gateway.clock, 1e9, live.signal);
+  const first = openJobs(gateway, { work: { SCRUB: work }, onCancelled });
+  const submit = async (node: string): Promise<string> => {
+    const { id } = (await first.jobs.submit({ ...WISH, kind: "SCRUB", subject: { node } })).view.job;
+    await first.until(id, ({ state }) => state === "running");
+    return id;
+  };
+  const [one, two] = [await submit("d0-0"), await submit("d0-1")];
+  await first.jobs.cancel(one);
+  await first.until(one, isOver);
+  assert.deepEqual(told, ["SCRUB d0-0"]);
+  await first[Symbol.asyncDispose]();
+  await first.jobs.cancel(two);
+  assert.deepEqual(told, ["SCRUB d0-0"]);
+  await using second = openJobs(gateway, { work: { SCRUB: work }, onCancelled });
+  await second.until(two, isOver);
+  assert.deepEqual(told, ["SCRUB d0-0", "SCRUB d0-1"]);
+});
+
 test("a job that waits or is paused is cancelled at once", async () => {
   const gateway = await openGateway();
   const shop = new Workshop();
