@@ -54,7 +54,7 @@ import { careForHealth, openEventLog } from "./health.ts";
 import { createJobs, createPacing } from "./jobs.ts";
 import { catchUpWithNodes, journalCluster, journalSettings } from "./journal.ts";
 import { WorkLimitsInForce } from "./live-limits.ts";
-import { NodeHandles } from "./node-handles.ts";
+import { NodeHandles, type Way } from "./node-handles.ts";
 import { keepRedundancy, type Redundancy, type RedundancyDeps, repairOptions } from "./redundancy.ts";
 import { removeLeftScratch } from "./scratch-store.ts";
 import { createScrubbing } from "./scrubbing.ts";
@@ -107,6 +107,8 @@ export interface Storage extends AsyncDisposable {
   readonly rejoinNode: (name: string) => Promise<void>;
   readonly topologyControl: TopologyControl;
   readonly placeOf: (nodeName: string) => NodePlace;
+  /** How a node is reached now; undefined for one that is not in use. */
+  readonly wayTo: (nodeUuid: Id) => Way | undefined;
   readonly jobs: Jobs;
   readonly foreground: ForegroundMeter;
   /** What a volume's disk is used for; undefined for other nodes, and before it is open. */
@@ -452,6 +454,7 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
       },
     }),
     placeOf: (name) => handles.placeOf(name),
+    wayTo: (uuid) => handles.wayTo(uuid),
     figuresOf: (uuid) => handles.get(uuid)?.figures(),
     jobs,
     foreground: pacing.foreground,

@@ -171,7 +171,7 @@ async function reload(deps: TopologyControlDeps): Promise<ReloadReport> {
     if (error instanceof TopologyConflictError) throw new TopologyChangeError("refused", error.message);
     throw error;
   }
-  handles.configure(config.storage.nodes, secrets.nodes);
+  handles.configure(config.storage, secrets.nodes);
   deps.limits.configure(config.storage);
   await live.refresh(true);
   const report = {

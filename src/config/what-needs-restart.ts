@@ -4,7 +4,7 @@ import type { Config, KeyPair, Secrets } from "./config.ts";
 
 /** What the topology in the catalog is made of, which every gateway follows, and how fast background work may be. */
 const LIVE: ReadonlySet<string> = new Set([
-  ...["domains", "nodes", "virtualNodesPerNode", "replication"],
+  ...["domains", "nodes", "externalEndpoints", "virtualNodesPerNode", "replication"],
   ...["rebalance", "repair"],
 ]);
 

@@ -30,7 +30,7 @@ function configOver(servers: readonly MinioServer[], homes: readonly string[], p
   return {
     storage: {
       delete: { grace: "1s" },
-      health: { "interval-seconds": 1 },
+      health: { "interval-seconds": 1, decommission: false },
       promotion: { "interval-seconds": 1, "hysteresis-seconds": 3, "cool-down-seconds": 1, ...promotion },
       "active-domains": [domainName(0), domainName(1)],
       "standby-domain": STANDBY,
