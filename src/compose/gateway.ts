@@ -87,7 +87,7 @@ export async function startGateway(options: {
     coordination: storage.coordination.summary,
     repairer: storage.repairer,
     ...storage.redundancy,
-    scrubbing: storage.scrubbing,
+    scrubbing: storage.scrubRequests,
     rejoinNode: storage.rejoinNode,
     events: storage.events,
     jobs: storage.jobs,

@@ -57,6 +57,7 @@ import { WorkLimitsInForce } from "./live-limits.ts";
 import { NodeHandles, type Way } from "./node-handles.ts";
 import { keepRedundancy, type Redundancy, type RedundancyDeps, repairOptions } from "./redundancy.ts";
 import { removeLeftScratch } from "./scratch-store.ts";
+import { type ScrubRequests, scrubRequests } from "./scrub-requests.ts";
 import { createScrubbing } from "./scrubbing.ts";
 import { configuredTopology } from "./topology.ts";
 import { topologyControl } from "./topology-control.ts";
@@ -97,7 +98,7 @@ export interface Storage extends AsyncDisposable {
   readonly repairer: Repairer;
   readonly redundancy: Redundancy;
   readonly orphans: OrphanCollector;
-  readonly scrubbing: Scrubbing;
+  readonly scrubRequests: ScrubRequests;
   readonly journal: Journal;
   readonly care: CatalogCare;
   readonly durability: Durability;
@@ -256,7 +257,9 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
   });
   const discard = discarder.discard;
   const { annualFailureRate } = config.storage.durability;
-  const durability = stack.use(measureDurability({ annualFailureRate, metrics, catalog, members, clock, logger }));
+  const durability = stack.use(
+    measureDurability({ annualFailureRate, metrics, catalog: leadership.catalog, leadership, members, clock, logger }),
+  );
   const leaderLedger = createSlotLedger({ catalog: leadership.catalog, clock, ids });
   /** What background work commits by. */
   const leaders = { catalog: leadership.catalog, ledger: leaderLedger, members, clock, logger };
@@ -427,7 +430,7 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
     repairer,
     redundancy,
     orphans,
-    scrubbing,
+    scrubRequests: scrubRequests({ scrubbing, isLeader: () => leadership.isLeader, jobs, members }),
     journal,
     care,
     durability,

@@ -46,6 +46,8 @@ export class NodeScrubber {
   readonly #deps: NodeScrubberDeps;
   readonly #node: { readonly uuid: Id; readonly name: string };
   readonly #record: LocalRecord<ScrubState>;
+  /** The same to look at, which is no hindrance to whoever writes it. */
+  readonly #kept: LocalRecord<ScrubState>;
   readonly #copies: CopyScrubber;
   #state: ScrubState | undefined;
   #requested = false;
@@ -58,6 +60,7 @@ export class NodeScrubber {
     this.#deps = deps;
     this.#node = node;
     this.#record = new LocalRecord(deps.catalog, scrubKey(node.uuid), scrubCodec);
+    this.#kept = new LocalRecord(deps.catalog, scrubKey(node.uuid), scrubCodec);
     this.#copies = new CopyScrubber(deps, node);
   }
 
@@ -90,7 +93,10 @@ export class NodeScrubber {
 
   /** As it is now, which may be a little later than what is kept. */
   async state(): Promise<ScrubState> {
-    this.#state ??= await this.#load();
+    if (this.#interrupt !== undefined && this.#state !== undefined) return this.#state;
+    // The pass may be that of another gateway.
+    const kept = (await this.#kept.load()) ?? {};
+    if (this.#interrupt === undefined || this.#state === undefined) this.#state = kept;
     return this.#state;
   }
 
