@@ -94,6 +94,30 @@ test("a node that is added, and one that gets more weight, gets its share by its
   assert.deepEqual(kinds, ["DRAIN", "REBALANCE_TO_NEW", "REBALANCE_TO_NEW"], "a restart queues nothing anew");
 });
 
+test("limits that are set live hold for the job under way, and the live ones over a restart", async (t) => {
+  const { gateway, client, add } = await openCluster(t, { "rate-limit-per-second": 1 });
+  await add("a2");
+  await eventually("the job moves copies", { timeoutMs: TIMEOUT_MS, intervalMs: 100 }, async () => {
+    assert.ok((await jobs(gateway)).some(({ objects_moved: moved }) => moved > 0));
+  });
+  await bulkhead(gateway, "config", "set", "--rebalance-rate", "1000", "--scrub-bandwidth", "7");
+  const job = await jobOf(gateway, "the node was added");
+  assert.equal(job.state, "done");
+  await gateway.restart();
+  const { limits } = (await bulkhead(gateway, "config", "get")) as { limits: Record<string, object> };
+  assert.deepEqual(limits["rebalance"], {
+    rate_limit_per_second: 1000,
+    bandwidth_limit_mib: "none",
+    set_live: ["rate_limit_per_second"],
+  });
+  assert.deepEqual(limits["scrub"], {
+    rate_limit_per_second: 100,
+    bandwidth_limit_mib: 7,
+    set_live: ["bandwidth_limit_mib"],
+  });
+  await assertReadable(client);
+});
+
 test("a job whose node is removed ends as cancelled", async (t) => {
   const { gateway, client, add } = await openCluster(t, { "rate-limit-per-second": 1 });
   await add("a2");
