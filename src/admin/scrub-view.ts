@@ -8,7 +8,10 @@ import { ApiError } from "./problem.ts";
 
 export interface ScrubContext {
   readonly members: () => Members;
-  readonly scrubbing: Pick<Scrubbing, "report" | "request">;
+  readonly scrubbing: Pick<Scrubbing, "report"> & {
+    /** Whether there is such a node; done by whichever gateway leads. */
+    request(name?: string): boolean | Promise<boolean>;
+  };
 }
 
 export async function scrubs({ members, scrubbing }: ScrubContext): Promise<Scrubs> {
@@ -17,11 +20,11 @@ export async function scrubs({ members, scrubbing }: ScrubContext): Promise<Scru
 }
 
 /** @throws ApiError when the request is malformed or names no node */
-export function requestScrub({ scrubbing }: Pick<ScrubContext, "scrubbing">, body: unknown): void {
+export async function requestScrub({ scrubbing }: Pick<ScrubContext, "scrubbing">, body: unknown): Promise<void> {
   const request = scrubRequestSchema.safeParse(body ?? {});
   if (!request.success) throw new ApiError(400, "Bad Request", z.prettifyError(request.error));
   const { node } = request.data;
-  if (!scrubbing.request(node)) throw new ApiError(404, "Not Found", `there is no node ${node}`);
+  if (!(await scrubbing.request(node))) throw new ApiError(404, "Not Found", `there is no node ${node}`);
 }
 
 function nodeScrub(report: NodeScrubReport, reachable: boolean): NodeScrub {

@@ -104,7 +104,7 @@ export function createAdminServer(options: AdminServerOptions): Server {
   });
   // Whatever its type is said to be: a body that is not read would ask for more than its sender meant.
   app.post(API_PATHS.scrub, express.json({ limit: BODY_BYTES_MAX, type: () => true }), async (request, response) => {
-    requestScrub(options, request.body);
+    await requestScrub(options, request.body);
     response.status(202).json(await scrubs(options));
   });
   app.get(API_PATHS.journal, async (_request, response) => {

@@ -1,4 +1,5 @@
 /** What the admin API changes of the cluster, each for this process at once and for all within an interval. */
+import type { LimitedWork, LiveLimits, WorkLimits } from "../catalog/records/live-limits.ts";
 import type { DomainSettings } from "../cluster/change-domains.ts";
 import type { NodeSettings } from "../cluster/change-nodes.ts";
 import type { PolicySettings } from "../cluster/change-policy.ts";
@@ -11,6 +12,12 @@ export interface ReloadReport {
   readonly changed: boolean;
   /** Settings that are other ones in the file, and are taken over at the next start only. */
   readonly needsRestart: readonly string[];
+}
+
+/** The limits in force, and those of them that an operator set. */
+export interface LimitsInForce {
+  readonly limits: Readonly<Record<LimitedWork, Readonly<Required<WorkLimits>>>>;
+  readonly live: LiveLimits;
 }
 
 /** Every change resolves when this process goes by it. All throw TopologyChangeError and CatalogError. */
@@ -28,6 +35,8 @@ export interface TopologyControl {
   readonly setDomain: (name: string, settings: DomainSettings) => Promise<void>;
   readonly removeDomain: (name: string) => Promise<void>;
   readonly setPolicy: (settings: PolicySettings, expectedEpoch?: number) => Promise<void>;
+  /** The limits of background work. */
+  readonly limits: () => LimitsInForce;
   /** Reads the configuration again and takes over what can be. */
   readonly reload: () => Promise<ReloadReport>;
 }

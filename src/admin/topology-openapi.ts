@@ -18,6 +18,10 @@ const refusals = { 400: problem, 401: problem, 403: problem, 404: problem, 409: 
 const byName = { name: "name", in: "path", required: true, schema: { type: "string" } } as const;
 const lost = { name: "lost", in: "query", required: false, schema: { type: "boolean" } } as const;
 
+const changeLiveSettings = change("Changes factor, quorum, limits and what else is live", liveSettingsChangeSchema, {
+  200: json("all of them as they are now", liveSettingsSchema),
+});
+
 export const topologyPaths: ZodOpenApiPathsObject = {
   [API_PATHS.nodes]: {
     post: change("Adds a storage node, without a restart, and checks it", newNodeSchema, {
@@ -45,9 +49,8 @@ export const topologyPaths: ZodOpenApiPathsObject = {
   },
   [API_PATHS.config]: {
     get: bare("The settings that are changed while the cluster serves", { 200: json("they", liveSettingsSchema) }),
-    put: change("Changes factor, quorum and what else is live", liveSettingsChangeSchema, {
-      200: json("all of them as they are now", liveSettingsSchema),
-    }),
+    put: changeLiveSettings,
+    patch: changeLiveSettings,
   },
   [API_PATHS.reload]: {
     post: bare("Reads the configuration again and takes over what can be", { 200: json("what it did", reloadSchema) }),

@@ -40,9 +40,12 @@ export function addTopologyRoutes(app: Express, context: TopologyContext): void 
   app.get(API_PATHS.config, async (_request, response) => {
     response.json(await liveSettings(context));
   });
-  app.put(API_PATHS.config, body, async (request, response) => {
-    response.json(await changeLiveSettings(context, request.body));
-  });
+  // What is absent stays as it is either way.
+  for (const method of ["put", "patch"] as const) {
+    app[method](API_PATHS.config, body, async (request, response) => {
+      response.json(await changeLiveSettings(context, request.body));
+    });
+  }
   app.post(API_PATHS.reload, async (_request, response) => {
     response.json(await reload(context));
   });

@@ -1,5 +1,6 @@
 /** What the admin API is sent to change the cluster, and what it tells of its live settings. */
 import * as z from "zod";
+import { limitsChangeSchema, limitsSchema } from "./limit-types.ts";
 import { accessKeyForm, countOf, DOMAIN_ROLES, NODE_DISK_TYPES, textOf } from "./topology-forms.ts";
 
 const NODE_WEIGHT_MAX = 10_000;
@@ -104,6 +105,7 @@ export const liveSettingsSchema = z
       handoff: z.enum(["any", "active", "none"]),
     }),
     virtual_nodes_per_node: z.number().int(),
+    limits: limitsSchema,
     domains_that_accept_writes: z.number().int().meta({ description: "the factor can be raised to this" }),
     previous_factors: z
       .array(z.object({ factor: z.number().int(), until: z.iso.datetime() }))
@@ -130,6 +132,7 @@ export const liveSettingsChangeSchema = z
       })
       .optional(),
     virtual_nodes_per_node: countOf(VIRTUAL_NODES_MAX).min(1).optional(),
+    limits: limitsChangeSchema.optional(),
   })
   .meta({ id: "LiveSettingsChange", description: "what is absent stays as it is" });
 export type LiveSettingsChange = z.infer<typeof liveSettingsChangeSchema>;

@@ -10,6 +10,7 @@ import { writableDomains } from "../placement/topology-rules.ts";
 import { Secret } from "../shared/secret.ts";
 import type { Domains, Workers } from "./api-types.ts";
 import { type AdminContext, domains, workers } from "./cluster-views.ts";
+import { limitsChange, limitsOf } from "./limit-types.ts";
 import { ApiError } from "./problem.ts";
 import type { TopologyControl } from "./topology-control.ts";
 import {
@@ -83,7 +84,7 @@ export async function removeDomain(context: TopologyContext, name: string): Prom
 }
 
 /** Settings that are changed while the cluster serves. @throws CatalogError */
-export async function liveSettings({ catalog, members }: TopologyContext): Promise<LiveSettings> {
+export async function liveSettings({ catalog, members, topologyControl }: TopologyContext): Promise<LiveSettings> {
   const { epoch, domains: all, replication, virtualNodesPerNode } = members().topology;
   const { factor, quorum, domainChoice, degradedWrite } = replication;
   const history = await catalog.kv.get(policyHistoryKey());
@@ -96,6 +97,7 @@ export async function liveSettings({ catalog, members }: TopologyContext): Promi
       handoff: degradedWrite.handoff,
     },
     virtual_nodes_per_node: virtualNodesPerNode,
+    limits: limitsOf(topologyControl.limits()),
     domains_that_accept_writes: writableDomains(all),
     previous_factors: (history === undefined ? [] : decodePolicyHistory(history.value)).map((past) => ({
       factor: past.factor,
@@ -153,7 +155,9 @@ function policySettings({ replication = {}, degraded_write: degraded, ...rest }:
   const { factor, quorum, domain_choice: domainChoice } = replication;
   const { enabled, min_replicas: minReplicas, handoff } = degraded ?? {};
   const degradedWrite = degraded === undefined ? undefined : given({ enabled, minReplicas, handoff });
-  return given({ factor, quorum, domainChoice, degradedWrite, virtualNodesPerNode: rest.virtual_nodes_per_node });
+  const { virtual_nodes_per_node: virtualNodesPerNode } = rest;
+  const limits = rest.limits && limitsChange(rest.limits);
+  return given({ factor, quorum, domainChoice, degradedWrite, virtualNodesPerNode, limits });
 }
 
 /** As the configuration file names them: in camel case, and the domain as the fault domain. */

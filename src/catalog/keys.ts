@@ -30,6 +30,8 @@ export const topologyKey = (): KvKey => pack(["topology"]);
 export const appliedFileKey = (): KvKey => pack(["applied-file"]);
 /** The replication factors that there were before. */
 export const policyHistoryKey = (): KvKey => pack(["policy-history"]);
+/** Limits of background work that an operator set while the cluster serves. */
+export const liveLimitsKey = (): KvKey => pack(["live-limits"]);
 export const nodeKey = (uuid: Id): KvKey => pack(["node", idBytes(uuid)]);
 export const isNodeKey = (key: KvKey): boolean => {
   const { start, end } = nodesRange();
@@ -154,6 +156,11 @@ export const queuedJobKey = (kind: string, subject: string): KvKey => pack(["job
 export const jobFailureKey = (job: Id, blobId: Id, slot: number): KvKey =>
   pack(["job-failure", idBytes(job), idBytes(blobId), slot]);
 export const jobFailuresRange = (job: Id): KvRange => prefixRange(["job-failure", idBytes(job)]);
+
+/** A node as the triggers of jobs saw it last: see replication/jobs/triggers. */
+export const seenNodeKey = (uuid: Id): KvKey => pack(["seen-node", idBytes(uuid)]);
+export const seenNodesRange = (): KvRange => prefixRange(["seen-node"]);
+export const nodeOfSeenNode = (packed: KvKey): Id => idFromBytes(bytesAt(packed, 1));
 
 /** Counters `[objects, bytes]` of a bucket; sharded, because a hot counter is where commits would queue. */
 export const usageKey = (bucketId: Id, shard: number): KvKey => pack(["usage", idBytes(bucketId), shard]);

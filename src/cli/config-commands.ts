@@ -4,10 +4,11 @@ import { type LiveSettings, liveSettingsSchema, reloadSchema } from "../admin/to
 import type { AdminClient } from "./admin-client.ts";
 import type { Output } from "./commands.ts";
 import { CliError, EXIT } from "./errors.ts";
+import { type LimitOptions, limitFields, limitsOf } from "./limit-options.ts";
 import { given, wholeNumber, yesOrNo } from "./option-values.ts";
 import { formatFields } from "./text.ts";
 
-export interface LiveOptions {
+export interface LiveOptions extends LimitOptions {
   readonly factor?: string;
   readonly quorum?: string;
   readonly domainChoice?: string;
@@ -42,10 +43,11 @@ export async function setLiveSettings(admin: AdminClient, options: LiveOptions):
     ...given({
       virtual_nodes_per_node:
         virtualNodesPerNode === undefined ? undefined : wholeNumber("--virtual-nodes-per-node", virtualNodesPerNode),
+      limits: limitsOf(options),
     }),
   };
   if (Object.keys(settings).length === 0) {
-    throw new CliError(EXIT.usage, "say what is to be changed: --factor, --quorum, --degraded-write, ...");
+    throw new CliError(EXIT.usage, "say what is to be changed: --factor, --quorum, --repair-rate, ...");
   }
   const version = given({ version: ifVersion === undefined ? undefined : wholeNumber("--if-version", ifVersion) });
   return output(await admin.put(API_PATHS.config, liveSettingsSchema, { ...settings, ...version }));
@@ -70,6 +72,7 @@ function output(settings: LiveSettings): Output {
     ["Domain choice", replication.domain_choice],
     ["Degraded writes", degraded.enabled ? handoff : "no"],
     ["Virtual nodes", String(settings.virtual_nodes_per_node)],
+    ...limitFields(settings),
   ]);
   const earlier = past.map(
     ({ factor, until }) => `What was written before ${until} was planned with factor ${factor}.\n`,

@@ -4,6 +4,7 @@ import type { AdminClient } from "./admin-client.ts";
 import type { Output } from "./commands.ts";
 import { type LiveOptions, reloadConfiguration, setLiveSettings, showLiveSettings } from "./config-commands.ts";
 import { addDomain, type DomainOptions, removeDomain, setDomain } from "./domain-commands.ts";
+import { withLimitOptions } from "./limit-options.ts";
 import {
   addNode,
   enableNode,
@@ -95,7 +96,7 @@ function addConfigCommands(config: Command, asking: Asking): void {
   const set = asking(config.command("set").description("change them, without a restart"), (admin) =>
     setLiveSettings(admin, set.opts<LiveOptions>()),
   );
-  set
+  withLimitOptions(set)
     .option("--factor <number>", "domains that hold a copy of what is written from now on")
     .option("--quorum <number|auto|majority|all>", "domains that must have a copy before a write is acknowledged")
     .option("--domain-choice <hash|priority>", "which domains, where there are more than the factor")

@@ -5,6 +5,7 @@ import { type QuorumSetting, resolveQuorum } from "../placement/quorum.ts";
 import type { ReplicationPolicy } from "../placement/topology.ts";
 import type { Clock } from "../shared/clock.ts";
 import { changeTopology } from "./change-topology.ts";
+import { enterLiveLimits, type LiveLimitsChange } from "./live-limits.ts";
 import { enterPastFactor } from "./policy-history.ts";
 import { TopologyChangeError } from "./topology-change-error.ts";
 
@@ -15,6 +16,8 @@ export interface PolicySettings {
   readonly domainChoice?: ReplicationPolicy["domainChoice"];
   readonly degradedWrite?: Partial<ReplicationPolicy["degradedWrite"]>;
   readonly virtualNodesPerNode?: number;
+  /** Of background work; in the same commit. */
+  readonly limits?: LiveLimitsChange;
 }
 
 /**
@@ -27,7 +30,7 @@ export async function setPolicy(
   expectedEpoch?: number,
 ): Promise<void> {
   const { catalog, clock } = deps;
-  const { quorum, degradedWrite, virtualNodesPerNode, ...plain } = settings;
+  const { quorum, degradedWrite, virtualNodesPerNode, limits, ...plain } = settings;
   await changeTopology(catalog, ({ topology }) => {
     if (expectedEpoch !== undefined && topology.epoch !== expectedEpoch) {
       throw new TopologyChangeError(
@@ -39,10 +42,12 @@ export async function setPolicy(
     const after = { ...before, ...plain, degradedWrite: { ...before.degradedWrite, ...degradedWrite } };
     // A number is judged with the whole.
     const resolved = typeof quorum === "string" ? resolveQuorum(quorum, after.factor) : (quorum ?? before.quorum);
+    const also = async (atomic: KvAtomic): Promise<void> => {
+      await enterPastFactor(catalog, atomic, { before, after, clock });
+      if (limits !== undefined) await enterLiveLimits(catalog, atomic, limits);
+    };
     return {
-      ...(after.factor === before.factor
-        ? {}
-        : { also: (atomic: KvAtomic) => enterPastFactor(catalog, atomic, { before, after, clock }) }),
+      ...(after.factor === before.factor && limits === undefined ? {} : { also }),
       shape: {
         replication: { ...after, quorum: resolved },
         ...(virtualNodesPerNode === undefined ? {} : { virtualNodesPerNode }),

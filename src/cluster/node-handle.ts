@@ -1,3 +1,4 @@
+import type { NodeFigures } from "../nodes/node-figures.ts";
 import type { StorageNode } from "../nodes/storage-node.ts";
 import type { NodeSigns } from "../nodes/wrappers/live-signs.ts";
 
@@ -13,6 +14,8 @@ export interface NodeHandle {
   onUnavailable(listener: () => void): void;
   /** What live traffic shows of it; absent where nobody looks. */
   signs?(): NodeSigns;
+  /** How full and how busy it told that it is; absent where nobody asks it. */
+  toldFigures?(): NodeFigures;
   /** Whether it runs in this process. */
   readonly embedded?: boolean;
 }

@@ -1,9 +1,13 @@
-/** Measures how durable objects are: how long lost copies take to be made anew, and how long ago copies were verified. */
+/**
+ * Measures how durable objects are: how long lost copies take to be made anew, and how long ago copies were verified. The
+ * gateway that leads measures; the others tell what it has put on record.
+ */
 import type { Logger } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import { RestoreTimes } from "../replication/durability/restore-times.ts";
 import { VerifiedAges, type VerifiedAgesDeps } from "../replication/durability/verified-ages.ts";
-import { Worker } from "../replication/worker.ts";
+import type { Leadership } from "../replication/leadership.ts";
+import { Worker, type WorkerOptions } from "../replication/worker.ts";
 
 const SAVE_INTERVAL_MS = 30_000;
 /** How often it is looked whether a pass is due. */
@@ -23,8 +27,10 @@ export function measureDurability({
   annualFailureRate,
   metrics,
   logger,
+  leadership,
   ...deps
 }: VerifiedAgesDeps & {
+  readonly leadership: Pick<Leadership, "isLeader" | "whileLeading">;
   readonly annualFailureRate: number;
   readonly metrics: Metrics;
   readonly logger: Logger;
@@ -37,14 +43,22 @@ export function measureDurability({
     intervalMs: SAVE_INTERVAL_MS,
     clock,
     logger,
-    run: () => restoreTimes.save(),
+    run: ledBy(
+      leadership,
+      () => restoreTimes.save(),
+      () => restoreTimes.refresh(),
+    ),
   });
   const ages = new Worker({
     name: "verified-ages",
     intervalMs: LOOK_INTERVAL_MS,
     clock,
     logger,
-    run: (signal) => verifiedAges.run(signal),
+    run: ledBy(
+      leadership,
+      (signal) => verifiedAges.run(signal),
+      () => verifiedAges.refresh(),
+    ),
   });
   metrics.watchVerifiedAges(() =>
     verifiedAges.last.map(({ node, domain, tally, endedAtMs }) => ({
@@ -67,4 +81,14 @@ export function measureDurability({
       await Promise.all([save[Symbol.asyncDispose](), ages[Symbol.asyncDispose]()]);
     },
   };
+}
+
+/** What is done while this gateway leads, and what otherwise. */
+function ledBy(
+  leadership: Pick<Leadership, "isLeader" | "whileLeading">,
+  leading: WorkerOptions["run"],
+  following: () => Promise<void>,
+): WorkerOptions["run"] {
+  const lead = leadership.whileLeading(leading);
+  return (signal) => (leadership.isLeader ? lead(signal) : following());
 }

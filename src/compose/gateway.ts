@@ -87,7 +87,7 @@ export async function startGateway(options: {
     coordination: storage.coordination.summary,
     repairer: storage.repairer,
     ...storage.redundancy,
-    scrubbing: storage.scrubbing,
+    scrubbing: storage.scrubRequests,
     rejoinNode: storage.rejoinNode,
     events: storage.events,
     jobs: storage.jobs,
@@ -98,7 +98,7 @@ export async function startGateway(options: {
     placeOf: storage.placeOf,
     usageOf: storage.usageOf,
     clock,
-    directReads: directReads({ config, secrets, storage, metrics, clock, random }),
+    directReads: directReads({ config, storage, metrics, clock, random }),
     presign: createPresigner(config.server.s3, { ...keys.rootKey, region: config.server.s3.region }, () => state.s3Url),
     figuresOf: storage.figuresOf,
   };

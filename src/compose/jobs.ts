@@ -6,9 +6,10 @@ import { ForegroundMeter } from "../observability/foreground.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import { isOver, JobStore } from "../replication/jobs/job-store.ts";
 import { Jobs, type JobsDeps } from "../replication/jobs/jobs.ts";
-import { MoveLimits, type MoveRates } from "../replication/jobs/move-limits.ts";
+import { MoveLimits } from "../replication/jobs/move-limits.ts";
 import { RestorePace } from "../replication/jobs/restore-pace.ts";
 import { type JobWorkDeps, jobWork } from "../replication/jobs/work.ts";
+import type { Scrubbing } from "../replication/scrub/scrubbing.ts";
 import type { Clock } from "../shared/clock.ts";
 import type { Id, IdSource } from "../shared/ids.ts";
 import type { LoadedNodeHandle } from "./nodes.ts";
@@ -33,7 +34,11 @@ export function createPacing({ storage }: Pick<Config, "storage">, clock: Clock)
     rates: { copiesPerSecond: rateLimitPerSecond, bytesPerSecond: bandwidthLimitBytesPerSecond },
     foreground: () => foreground.take(),
   });
-  const moving = new MoveLimits(movingRates(storage.rebalance));
+  const { rebalance } = storage;
+  const moving = new MoveLimits({
+    copiesPerSecond: rebalance.rateLimitPerSecond,
+    bytesPerSecond: rebalance.bandwidthLimitBytesPerSecond,
+  });
   return {
     foreground,
     restoring,
@@ -45,18 +50,12 @@ export function createPacing({ storage }: Pick<Config, "storage">, clock: Clock)
   };
 }
 
-/** The limits of jobs that only move copies, as they are configured. */
-export function movingRates(rebalance: Config["storage"]["rebalance"]): MoveRates {
-  return {
-    copiesPerSecond: rebalance.rateLimitPerSecond,
-    bytesPerSecond: rebalance.bandwidthLimitBytesPerSecond,
-  };
-}
-
 export function createJobs(
   deps: Omit<JobWorkDeps, "limits" | "busy" | "cleanupSource"> &
     Pick<JobsDeps, "logger" | "closeNode"> & {
-      readonly config: Pick<Config, "storage">;
+      /** As it is configured now. */
+      readonly rebalance: () => Config["storage"]["rebalance"];
+      readonly scrubbing: Pick<Scrubbing, "cancel">;
       /** What acts of operators, and what becomes of jobs, are committed by; `catalog` is what the work is. */
       readonly ownCatalog: Catalog;
       readonly handles: { get(uuid: Id): LoadedNodeHandle | undefined };
@@ -68,12 +67,11 @@ export function createJobs(
       readonly refreshTopology: () => Promise<void>;
     },
 ): Jobs {
-  const { config, handles, pacing, metrics, ownCatalog } = deps;
-  const { rebalance } = config.storage;
+  const { rebalance, handles, pacing, metrics, ownCatalog, scrubbing } = deps;
   const work = jobWork({
     ...deps,
     limits: pacing.moving,
-    cleanupSource: () => rebalance.cleanupSource,
+    cleanupSource: () => rebalance().cleanupSource,
     busy(nodeUuid) {
       const load = handles.get(nodeUuid)?.load();
       return load !== undefined && (load.waiting > 0 || load.inflight >= BUSY_INFLIGHT_MIN);
@@ -83,7 +81,8 @@ export function createJobs(
     ...deps,
     store: new JobStore({ ...deps, catalog: ownCatalog }),
     work,
-    rebalanceEnabled: () => rebalance.enabled,
+    rebalanceEnabled: () => rebalance().enabled,
+    onCancelled: ({ kind, subject }) => kind === "SCRUB" && scrubbing.cancel(subject.key),
     observer: {
       moved: (kind, bytes) => metrics.jobMoved(kind, bytes),
       failed: (kind) => metrics.jobFailed(kind),

@@ -9,7 +9,7 @@ import type { Kv } from "../catalog/kv.ts";
 import { unpack } from "../catalog/tuple.ts";
 import { type ConnectionCodec, connectionCodec, type NodeConnection } from "../cluster/node-connection.ts";
 import type { NodeRecord } from "../cluster/topology-records.ts";
-import type { NodeConfig, NodeSecrets } from "../config/config.ts";
+import type { ExternalEndpoints, NodeConfig, NodeSecrets, StorageConfig } from "../config/config.ts";
 import { NodeKeys } from "../nodes/s3/node-keys.ts";
 import type { Timer } from "../shared/clock.ts";
 import { type Id, idFromBytes } from "../shared/ids.ts";
@@ -23,10 +23,12 @@ const LEFT_LOOK_MS = 1_000;
 export interface NodeHandlesDeps extends Omit<NodeDeps, "clusterId"> {
   readonly kv: Kv;
   readonly clusterKey: Uint8Array;
+  /** Told when the capacity of a node has changed by 10 % or more. Must not throw. */
+  readonly onCapacityChanged?: () => void;
 }
 
 /** What a node is opened by. */
-interface Way {
+export interface Way {
   readonly config: NodeConfig;
   readonly keys: NodeSecrets | undefined;
 }
@@ -40,6 +42,7 @@ interface Opened {
 
 export class NodeHandles implements AsyncDisposable {
   readonly #deps: NodeHandlesDeps;
+  #externalEndpoints: ExternalEndpoints;
   #configured: ReadonlyMap<string, Way>;
   #clusterId: Id = "";
   readonly #opened = new Map<Id, Opened>();
@@ -48,6 +51,7 @@ export class NodeHandles implements AsyncDisposable {
 
   constructor(deps: NodeHandlesDeps) {
     this.#deps = deps;
+    this.#externalEndpoints = deps.config.storage.externalEndpoints;
     this.#configured = waysOf(deps.config.storage.nodes, deps.secrets.nodes);
   }
 
@@ -61,6 +65,11 @@ export class NodeHandles implements AsyncDisposable {
     return this.#opened.get(uuid)?.handle;
   }
 
+  /** How a node that is open is reached; the same object as long as that is the same. */
+  wayTo(uuid: Id): Way | undefined {
+    return this.#opened.get(uuid)?.way;
+  }
+
   /** How the connections of a cluster's nodes are kept. */
   codec(clusterId: Id): ConnectionCodec {
     return connectionCodec(this.#deps.clusterKey, clusterId, this.#deps.random);
@@ -72,7 +81,11 @@ export class NodeHandles implements AsyncDisposable {
   }
 
   /** What the configuration says from now on; the handles follow with the next `of`. */
-  configure(nodes: readonly NodeConfig[], secrets: ReadonlyMap<string, NodeSecrets>): void {
+  configure(
+    { nodes, externalEndpoints }: Pick<StorageConfig, "nodes" | "externalEndpoints">,
+    secrets: ReadonlyMap<string, NodeSecrets>,
+  ): void {
+    this.#externalEndpoints = externalEndpoints;
     this.#configured = waysOf(nodes, secrets);
   }
 
@@ -85,7 +98,8 @@ export class NodeHandles implements AsyncDisposable {
     const connections = await this.#connections(clusterId);
     const opening: Promise<void>[] = [];
     for (const record of records.values()) {
-      const way = this.#configured.get(record.name) ?? wayTo(record, connections.get(record.uuid));
+      const way =
+        this.#configured.get(record.name) ?? wayBy(record, connections.get(record.uuid), this.#externalEndpoints);
       if (way !== undefined && record.leaving !== true) opening.push(this.#open(record, way));
     }
     await Promise.all(opening);
@@ -131,6 +145,7 @@ export class NodeHandles implements AsyncDisposable {
     const secrets = { ...this.#deps.secrets, nodes: new Map(keys === undefined ? [] : [[config.name, keys]]) };
     const deps = { ...this.#deps, secrets, clusterId: this.#clusterId };
     const handle = openNodeHandle(deps, config, record.admitted);
+    handle.onCapacityChanged(() => this.#deps.onCapacityChanged?.());
     // It takes the other one's place when it can be asked: no request is to meet a node that is not open yet.
     if (before !== undefined) await handle.node.probe("reach").catch(() => {});
     this.#opened.set(record.uuid, { handle, way, text });
@@ -175,13 +190,18 @@ function waysOf(nodes: readonly NodeConfig[], secrets: ReadonlyMap<string, NodeS
 }
 
 /** The way to a node by the connection that is on record. */
-function wayTo(record: NodeRecord, connection: NodeConnection | undefined): Way | undefined {
+function wayBy(
+  record: NodeRecord,
+  connection: NodeConnection | undefined,
+  { everywhere, ofDomains }: ExternalEndpoints,
+): Way | undefined {
   if (connection === undefined) return undefined;
   const { name, domain, weight, acceptsWrites: enabled, physicalStorageId, host, diskType } = record;
   const base = { name, domain, weight, enabled, physicalStorageId, host, diskType };
   if (connection.kind === "volume") return { config: { ...base, ...connection }, keys: undefined };
   const { keys, ...reached } = connection;
-  return { config: { ...base, ...reached }, keys };
+  const externalEndpoint = connection.externalEndpoint ?? ofDomains.get(record.homeDomain) ?? everywhere;
+  return { config: { ...base, ...reached, ...(externalEndpoint === undefined ? {} : { externalEndpoint }) }, keys };
 }
 
 /** How a node is reached, and nothing of what the topology says of it. Never shown: it holds the keys. */

@@ -87,6 +87,7 @@ export function openNodeHandle(deps: NodeDeps, config: NodeConfig, admitted: boo
   wrapped.figures.keepFresh();
   return {
     ...figures,
+    toldFigures: () => figures.figures().figures,
     node: wrapped.node,
     available: () => wrapped.available(),
     hasRoom: () => wrapped.hasRoom(),

@@ -53,12 +53,15 @@ import { type Durability, measureDurability } from "./durability.ts";
 import { careForHealth, openEventLog } from "./health.ts";
 import { createJobs, createPacing } from "./jobs.ts";
 import { catchUpWithNodes, journalCluster, journalSettings } from "./journal.ts";
-import { NodeHandles } from "./node-handles.ts";
+import { WorkLimitsInForce } from "./live-limits.ts";
+import { NodeHandles, type Way } from "./node-handles.ts";
 import { keepRedundancy, type Redundancy, type RedundancyDeps, repairOptions } from "./redundancy.ts";
 import { removeLeftScratch } from "./scratch-store.ts";
+import { type ScrubRequests, scrubRequests } from "./scrub-requests.ts";
 import { createScrubbing } from "./scrubbing.ts";
 import { configuredTopology } from "./topology.ts";
 import { topologyControl } from "./topology-control.ts";
+import { createTriggers } from "./triggers.ts";
 
 /**
  * How long the start waits for the first check of nodes that do not answer at all. Those that answer, or refuse, take a
@@ -95,7 +98,7 @@ export interface Storage extends AsyncDisposable {
   readonly repairer: Repairer;
   readonly redundancy: Redundancy;
   readonly orphans: OrphanCollector;
-  readonly scrubbing: Scrubbing;
+  readonly scrubRequests: ScrubRequests;
   readonly journal: Journal;
   readonly care: CatalogCare;
   readonly durability: Durability;
@@ -105,6 +108,8 @@ export interface Storage extends AsyncDisposable {
   readonly rejoinNode: (name: string) => Promise<void>;
   readonly topologyControl: TopologyControl;
   readonly placeOf: (nodeName: string) => NodePlace;
+  /** How a node is reached now; undefined for one that is not in use. */
+  readonly wayTo: (nodeUuid: Id) => Way | undefined;
   readonly jobs: Jobs;
   readonly foreground: ForegroundMeter;
   /** What a volume's disk is used for; undefined for other nodes, and before it is open. */
@@ -116,12 +121,17 @@ export interface Storage extends AsyncDisposable {
 export async function openStorage(deps: StorageDeps): Promise<Storage> {
   const { config, clock, random, loggers, metrics } = deps;
   await using stack = new AsyncDisposableStack();
+  /** There once all nodes were looked at, which a bad disk may not wait for. */
+  const late: { scrubbing?: Scrubbing; triggers?: Worker } = {};
   const ids = idSource(clock, random);
 
   const store = await openKv(config.catalog);
   stack.defer(() => store.close());
   await removeLeftScratch(config.catalog);
-  const handles = stack.use(new NodeHandles({ ...deps, kv: store, logger: loggers.named("nodes") }));
+  const lookForJobs = (): void => late.triggers?.wake();
+  const handles = stack.use(
+    new NodeHandles({ ...deps, kv: store, logger: loggers.named("nodes"), onCapacityChanged: lookForJobs }),
+  );
   const journalLogger = loggers.named("catalog");
   const cluster = await readCluster(store);
   if (cluster !== undefined) {
@@ -179,8 +189,6 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
     const name = members().get(uuid)?.spec.name;
     if (name !== undefined) late.scrubbing?.request(name);
   };
-  /** There once all nodes were looked at, which a bad disk may not wait for. */
-  const late: { scrubbing?: Scrubbing } = {};
   const corruptBefore = new Set<Id>();
   const membership = new Membership(
     {
@@ -212,6 +220,7 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
       initial: { topology, records },
       onChanged: (before, after) => {
         scrubbing.follow();
+        lookForJobs();
         if (leadership.isLeader) for (const event of topologyEvents(before, after)) events.record(event);
       },
     }),
@@ -248,7 +257,9 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
   });
   const discard = discarder.discard;
   const { annualFailureRate } = config.storage.durability;
-  const durability = stack.use(measureDurability({ annualFailureRate, metrics, catalog, members, clock, logger }));
+  const durability = stack.use(
+    measureDurability({ annualFailureRate, metrics, catalog: leadership.catalog, leadership, members, clock, logger }),
+  );
   const leaderLedger = createSlotLedger({ catalog: leadership.catalog, clock, ids });
   /** What background work commits by. */
   const leaders = { catalog: leadership.catalog, ledger: leaderLedger, members, clock, logger };
@@ -260,6 +271,7 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
     whileLeading: (run) => leadership.whileLeading(run),
     acquireLease: (name) => coordination.acquire(name, config.storage.consistencyRepair.lockTimeoutMs),
     refreshTopology: () => liveTopology.refresh(),
+    onPromoted: lookForJobs,
     onRestored(cause, bytes, sinceMs) {
       metrics.copyRestored(cause, bytes);
       durability.restoreTimes.restored(cause, sinceMs);
@@ -320,10 +332,13 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
     repairer.workArrived();
     repair.wake();
   };
+  const limits = new WorkLimitsInForce(catalog.kv, config.storage, { ...pacing, scrubbing });
+  await limits.refresh();
   const redundancy = stack.use(keepRedundancy(redundancyDeps, { lost, repairer, wakeRepair, scrubbing }));
   const jobs = stack.use(
     createJobs({
-      ...{ ...leaders, reader, discard, random, config, handles, metrics, pacing, ids, scrubbing },
+      ...{ ...leaders, reader, discard, random, handles, metrics, pacing, ids, scrubbing },
+      rebalance: () => limits.rebalance,
       ownCatalog: catalog,
       isLeader: () => leadership.isLeader,
       async closeNode(name) {
@@ -337,7 +352,16 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
       },
     }),
   );
+  const triggers = stack.use(
+    createTriggers({
+      ...{ leadership, members, handles, events, clock, ids, logger },
+      rebalance: () => limits.rebalance,
+      wakeJobs: () => jobs.wake(),
+    }),
+  );
+  late.triggers = triggers;
   members().onOnline(() => {
+    lookForJobs();
     repairer.nodeCameBack();
     repair.wake();
     pendingDeletes.wake();
@@ -355,11 +379,14 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
   leadership.onChange((leading) => {
     jobs.wake();
     if (!leading) return;
-    for (const work of [repair, sweep, pendingDeletes]) work.wake();
+    for (const work of [repair, sweep, pendingDeletes, triggers]) work.wake();
     redundancy.wakeAbsent();
     collect.start(ORPHAN_DELAY_MS);
   });
   jobs.start();
+  triggers.start();
+  const { intervalMs } = config.storage.health;
+  worker("live-limits", intervalMs, () => limits.refresh()).start(intervalMs);
   leadership.start();
   liveTopology.start();
 
@@ -403,7 +430,7 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
     repairer,
     redundancy,
     orphans,
-    scrubbing,
+    scrubRequests: scrubRequests({ scrubbing, isLeader: () => leadership.isLeader, jobs, members }),
     journal,
     care,
     durability,
@@ -416,6 +443,7 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
     topologyControl: topologyControl({
       catalog,
       handles,
+      limits,
       live: liveTopology,
       members,
       clock,
@@ -429,6 +457,7 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
       },
     }),
     placeOf: (name) => handles.placeOf(name),
+    wayTo: (uuid) => handles.wayTo(uuid),
     figuresOf: (uuid) => handles.get(uuid)?.figures(),
     jobs,
     foreground: pacing.foreground,

@@ -20,6 +20,7 @@ import { whatNeedsRestart } from "../config/what-needs-restart.ts";
 import type { Logger } from "../observability/logger.ts";
 import { type Clock, sleep } from "../shared/clock.ts";
 import type { Id, IdSource } from "../shared/ids.ts";
+import type { WorkLimitsInForce } from "./live-limits.ts";
 import type { NodeHandles } from "./node-handles.ts";
 import { configuredNode, configuredTopology } from "./topology.ts";
 
@@ -32,6 +33,7 @@ export interface TopologyControlDeps {
   readonly catalog: Catalog;
   readonly handles: NodeHandles;
   readonly live: LiveTopology;
+  readonly limits: WorkLimitsInForce;
   readonly members: () => Members;
   readonly clock: Clock;
   readonly ids: IdSource;
@@ -76,8 +78,11 @@ export function topologyControl(deps: TopologyControlDeps): TopologyControl {
     addDomain: (name, settings) => followed(addDomain(catalog, name, settings)),
     setDomain: (name, settings) => followed(setDomain(catalog, name, settings)),
     removeDomain: (name) => followed(removeDomain(catalog, name)),
-    setPolicy: (settings, expectedEpoch) =>
-      followed(setPolicy({ catalog, clock: deps.clock }, settings, expectedEpoch)),
+    async setPolicy(settings, expectedEpoch) {
+      await followed(setPolicy({ catalog, clock: deps.clock }, settings, expectedEpoch));
+      await deps.limits.refresh();
+    },
+    limits: () => deps.limits.inForce(),
     reload: oneAtATime(() => reload(deps)),
   };
 }
@@ -166,7 +171,8 @@ async function reload(deps: TopologyControlDeps): Promise<ReloadReport> {
     if (error instanceof TopologyConflictError) throw new TopologyChangeError("refused", error.message);
     throw error;
   }
-  handles.configure(config.storage.nodes, secrets.nodes);
+  handles.configure(config.storage, secrets.nodes);
+  deps.limits.configure(config.storage);
   await live.refresh(true);
   const report = {
     changed: members().topology.epoch !== epoch,

@@ -100,10 +100,18 @@ export interface LogConfig {
 
 export type LogLevel = "fatal" | "error" | "warn" | "info" | "debug" | "trace" | "silent";
 
+export interface ExternalEndpoints {
+  readonly everywhere?: string;
+  /** By the name of the fault domain that a node stands in. */
+  readonly ofDomains: ReadonlyMap<string, string>;
+}
+
 export interface StorageConfig {
   /** Active domains in order of priority, then the standby domain if there is one. */
   readonly domains: readonly DomainConfig[];
   readonly nodes: readonly NodeConfig[];
+  /** What URLs of S3 nodes are signed for that name no endpoint of their own for that; each of `nodes` has its own. */
+  readonly externalEndpoints: ExternalEndpoints;
   /** Virtual nodes of a node with weight 100. */
   readonly virtualNodesPerNode: number;
   /** Factor and quorum are resolved to numbers of domains. */
@@ -116,6 +124,8 @@ export interface StorageConfig {
   };
   readonly rebalance: {
     readonly enabled: boolean;
+    /** Whether a node that joins its domain's ring gets its copies without being asked for. */
+    readonly automatic: boolean;
     /** Copies moved a second. */
     readonly rateLimitPerSecond: number;
     /** Absent: no limit. */

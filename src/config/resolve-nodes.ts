@@ -2,7 +2,7 @@
 import { isIP } from "node:net";
 import { join } from "node:path";
 import { Secret } from "../shared/secret.ts";
-import type { NodeConfig, NodeSecrets } from "./config.ts";
+import type { ExternalEndpoints, NodeConfig, NodeSecrets } from "./config.ts";
 import { activeDomainNames } from "./domains.ts";
 import type { Endpoint, NodeSettings } from "./schema/node-settings.ts";
 import type { StorageSettings } from "./schema/storage-settings.ts";
@@ -70,6 +70,13 @@ function resolveNode(node: NodeSettings, storage: StorageSettings): NodeConfig {
     ...(externalEndpoint === undefined ? {} : { externalEndpoint }),
     metricsPath: node.metricsPath,
   };
+}
+
+export function resolveExternalEndpoints({ externalEndpoint, domains }: StorageSettings): ExternalEndpoints {
+  const ofDomains = domains.flatMap(({ name, externalEndpoint: own }): [string, string][] =>
+    name === undefined || own === undefined ? [] : [[name, own]],
+  );
+  return { ...(externalEndpoint === undefined ? {} : { everywhere: externalEndpoint }), ofDomains: new Map(ofDomains) };
 }
 
 /** The keys of every S3 node, by its name. */

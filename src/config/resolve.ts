@@ -13,7 +13,7 @@ import type {
 } from "./config.ts";
 import { resolveCoordinator, resolveCoordinatorSecrets } from "./coordinator.ts";
 import { resolveDomains } from "./domains.ts";
-import { resolveNodeSecrets, resolveNodes } from "./resolve-nodes.ts";
+import { resolveExternalEndpoints, resolveNodeSecrets, resolveNodes } from "./resolve-nodes.ts";
 import type { EventSettings } from "./schema/event-settings.ts";
 import type { ServerSettings } from "./schema/server-settings.ts";
 import type { CatalogUrl, Settings } from "./schema/settings.ts";
@@ -103,6 +103,7 @@ function resolveStorage(storage: StorageSettings, dataDir: string): StorageConfi
   return {
     domains,
     nodes: resolveNodes(storage, dataDir),
+    externalEndpoints: resolveExternalEndpoints(storage),
     virtualNodesPerNode: storage.virtualNodesPerNode,
     replication: {
       factor,
@@ -125,6 +126,7 @@ function resolveStorage(storage: StorageSettings, dataDir: string): StorageConfi
     delete: { graceMs: storage.delete.grace },
     rebalance: {
       enabled: rebalance.enabled,
+      automatic: rebalance.automatic,
       rateLimitPerSecond: rebalance.rateLimitPerSecond,
       ...(rebalance.bandwidthLimitMib === "none"
         ? {}

@@ -2,8 +2,11 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Config, KeyPair, Secrets } from "./config.ts";
 
-/** What the topology in the catalog is made of, which every gateway follows. */
-const LIVE: ReadonlySet<string> = new Set(["domains", "nodes", "virtualNodesPerNode", "replication"]);
+/** What the topology in the catalog is made of, which every gateway follows, and how fast background work may be. */
+const LIVE: ReadonlySet<string> = new Set([
+  ...["domains", "nodes", "externalEndpoints", "virtualNodesPerNode", "replication"],
+  ...["rebalance", "repair"],
+]);
 
 interface Loaded {
   readonly config: Config;
@@ -19,11 +22,19 @@ export function whatNeedsRestart(before: Loaded, after: Loaded): string[] {
       const group = key as keyof typeof rest;
       return isDeepStrictEqual(rest[group], after.config[group]) ? [] : [key === "journal" ? "catalog.journal" : key];
     }),
-    ...differing("storage", storage, after.config.storage).filter((name) => !LIVE.has(name.slice("storage.".length))),
+    ...differing("storage", withoutRates(storage), withoutRates(after.config.storage)).filter(
+      (name) => !LIVE.has(name.slice("storage.".length)),
+    ),
     ...(sameKey(before.secrets.rootKey, after.secrets.rootKey) ? [] : ["server.rootKey"]),
     ...(before.secrets.adminApiKey?.reveal() === after.secrets.adminApiKey?.reveal() ? [] : ["server.admin.apiKey"]),
     ...movedVolumes(storage.nodes, after.config.storage.nodes),
   ];
+}
+
+/** How fast a scrub may be is live, when there is one is not. */
+function withoutRates({ scrub, ...storage }: Config["storage"]): object {
+  const { copiesPerSecond: _copies, bytesPerSecond: _bytes, ...rest } = scrub;
+  return { ...storage, scrub: rest };
 }
 
 /** A folder that is open cannot be opened a second time. */

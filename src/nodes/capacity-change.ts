@@ -1,6 +1,8 @@
 /** When the capacity of a node has changed enough to be worth a word, and a rebalance. */
 import type { Capacity } from "./storage-node.ts";
 
+type KnownBytes = Pick<Capacity, "totalBytes" | "usedBytes">;
+
 /** Of the total, by which the total or the used bytes differ from what was announced last. */
 export const CHANGE_SHARE = 0.1;
 
@@ -8,7 +10,7 @@ export const CHANGE_SHARE = 0.1;
  * Whether the capacity is to be announced: the total, or the used bytes, changed by 10 % of the total or more since the
  * last announcement. Used bytes are measured by the total too, since a nearly empty node doubles them with every object.
  */
-export function capacityChanged(announced: Capacity, now: Capacity): boolean {
+export function capacityChanged(announced: KnownBytes, now: KnownBytes): boolean {
   const leastBytes = CHANGE_SHARE * announced.totalBytes;
   return (
     differ(announced.totalBytes, now.totalBytes, leastBytes) || differ(announced.usedBytes, now.usedBytes, leastBytes)

@@ -143,6 +143,8 @@ export async function readCatalog(kv: Kv): Promise<CatalogContents> {
 const KINDS_OF_THE_CLUSTER: ReadonlySet<string> = new Set([
   "job",
   "job-queued",
+  "live-limits",
+  "seen-node",
   "job-failure",
   "cluster",
   "topology",

@@ -36,14 +36,16 @@ export function directWorld(
 ): DirectWorld {
   const outcomes: DirectWorld["outcomes"] = [];
   const { clock, random } = gateway;
-  const directOf = (name: string): DirectNode | undefined =>
-    how.volumes?.includes(name) === true
+  const directOf = (uuid: string): DirectNode | undefined => {
+    const { name } = gateway.nodeOf(uuid);
+    return how.volumes?.includes(name) === true
       ? undefined
       : {
           external: how.internal?.includes(name) !== true,
           sign: (key, { method, expiresSeconds, headers }) =>
             `direct:${name}/${key}?${JSON.stringify({ method, expiresSeconds, headers })}`,
         };
+  };
   const reads = new DirectReads({
     catalog: gateway.process.catalog,
     copies: new DirectCopies({ members: () => gateway.members, directOf, clock, random }),

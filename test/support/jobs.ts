@@ -28,6 +28,7 @@ export interface JobsBoxOptions {
   readonly catalog?: Catalog;
   readonly work?: Partial<Record<JobKind, JobWork>>;
   readonly deps?: Partial<JobWorkDeps>;
+  readonly onCancelled?: (job: Job) => void;
   /** Runs after each step of time. */
   readonly meanwhile?: () => Promise<void>;
 }
@@ -76,6 +77,7 @@ export function openJobs(gateway: InMemoryGateway, options: JobsBoxOptions = {})
     ...deps,
     store,
     work: { ...jobWork(deps), ...options.work },
+    ...(options.onCancelled === undefined ? {} : { onCancelled: options.onCancelled }),
     logger: silentLogger,
     observer: { moved: () => {}, failed: () => {} },
     rebalanceEnabled: () => options.rebalanceEnabled ?? true,

@@ -1,4 +1,5 @@
 /** What a change of the topology is told as: the one place where events are derived from two topologies. Pure. */
+import { CHANGE_SHARE } from "../../nodes/capacity-change.ts";
 import type { Topology, TopologyNode } from "../../placement/topology.ts";
 import type { StoredTopology } from "../topology-store.ts";
 import type { NewEvent } from "./event.ts";
@@ -19,6 +20,10 @@ export function topologyEvents(before: Shape | undefined, after: Shape): NewEven
       const cause = `it was in ${known.domain}; ${home}; ${epoch(after.topology)}`;
       events.push({ kind: "NODE_DOMAIN_CHANGED", ...about, cause });
     }
+    if (known !== undefined && weightChanged(known.weight, node.weight)) {
+      const cause = `its weight was ${known.weight} and is ${node.weight}; ${epoch(after.topology)}`;
+      events.push({ kind: "NODE_CAPACITY_CHANGED", ...about, cause });
+    }
     if (node.decommissionedAtMs !== undefined && known?.decommissionedAtMs === undefined) {
       const cause = `it was away for too long by the word of most gateways; ${epoch(after.topology)}`;
       events.push({ kind: "NODE_DECOMMISSIONED", ...about, cause });
@@ -28,6 +33,10 @@ export function topologyEvents(before: Shape | undefined, after: Shape): NewEven
     if (!is.has(uuid)) events.push({ kind: "NODE_REMOVED", node: name, domain, cause: epoch(after.topology) });
   }
   return events;
+}
+
+function weightChanged(before: number, after: number): boolean {
+  return before !== after && Math.abs(after - before) >= CHANGE_SHARE * before;
 }
 
 /** The nodes that the cluster consists of: those that nobody configures any more keep their records for their copies. */

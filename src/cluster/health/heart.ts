@@ -31,14 +31,17 @@ export class Heart {
     try {
       const capacity = await this.#handle.node.capacity(signal);
       const embedded = this.#handle.embedded === true;
+      const figures = this.#handle.toldFigures?.();
       this.#last = {
         workerId: spec.uuid,
         atMs: this.#clock.nowMs(),
         storage: {
-          capacity,
-          diskType: spec.diskType,
+          capacity: capacity ?? figures?.capacity,
+          // What an operator says of a disk comes before what the machine does.
+          diskType: spec.diskType === "unknown" ? (figures?.diskType ?? "unknown") : spec.diskType,
+          // Nothing here asks a disk for its model.
           diskModel: undefined,
-          ioUtilization: undefined,
+          ioUtilization: figures?.ioUtilization,
           iopsCurrent: this.#callsPerSecond(),
         },
         isMaster: false,

@@ -118,6 +118,9 @@ export const storageSettings = z.strictObject({
   rebalance: z
     .strictObject({
       enabled: flag().prefault(true).register(settingNotes, { meaning: "run jobs that only move copies" }),
+      automatic: flag().prefault(true).register(settingNotes, {
+        meaning: "move copies to a node that is added, takes copies again, or has more weight or a larger disk",
+      }),
       rateLimitPerSecond: integer(1, 100_000).prefault(10).register(settingNotes, { meaning: "copies moved a second" }),
       bandwidthLimitMib: wordOrInteger(["none"], 1, 100_000)
         .prefault("none")

@@ -60,6 +60,13 @@ export class RestoreTimes {
     return this.#mean;
   }
 
+  /** Takes up what is kept, in place of what this process knows: another one measures. @throws CatalogError; RecordError */
+  async refresh(): Promise<void> {
+    this.#mean = await this.#record.load();
+    this.#saved = this.#mean;
+    this.#loaded = true;
+  }
+
   /** Takes up what was measured before the start, and keeps what was since. @throws CatalogError; RecordError */
   async save(): Promise<void> {
     if (!this.#loaded) {

@@ -61,9 +61,10 @@ export class VerifiedAges {
   /** Takes up what is kept, and carries out the passes that are due. @throws CatalogError; the signal's reason */
   async run(signal: AbortSignal): Promise<void> {
     const { nodes } = this.#deps.members().topology;
-    for (const { uuid } of nodes) await this.#load(uuid);
+    await this.refresh();
     for (const { uuid } of nodes) {
-      const node = await this.#load(uuid);
+      const node = this.#nodes.get(uuid);
+      if (node === undefined) continue;
       signal.throwIfAborted();
       const { pass, last } = node.state;
       if (pass !== undefined || last === undefined || last.startedAtMs + PASS_INTERVAL_MS <= this.#deps.clock.nowMs()) {
@@ -72,13 +73,12 @@ export class VerifiedAges {
     }
   }
 
-  async #load(uuid: Id): Promise<NodeState> {
-    const known = this.#nodes.get(uuid);
-    if (known !== undefined) return known;
-    const record = new LocalRecord(this.#deps.catalog, verifiedAgesKey(uuid), verifiedAgesCodec);
-    const node = { record, state: (await record.load()) ?? {} };
-    this.#nodes.set(uuid, node);
-    return node;
+  /** Takes up what is kept, by whichever gateway; not while a pass of this one runs. @throws CatalogError; RecordError */
+  async refresh(): Promise<void> {
+    for (const { uuid } of this.#deps.members().topology.nodes) {
+      const record = new LocalRecord(this.#deps.catalog, verifiedAgesKey(uuid), verifiedAgesCodec);
+      this.#nodes.set(uuid, { record, state: (await record.load()) ?? {} });
+    }
   }
 
   async #pass(uuid: Id, node: NodeState, signal: AbortSignal): Promise<void> {

@@ -36,9 +36,17 @@ export class JobFailedError extends Error {
   }
 }
 
+/** There is nothing left that a job is about, and why: it ends as cancelled. For people. */
+export class JobObsoleteError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = "JobObsoleteError";
+  }
+}
+
 /**
  * Works on a job until it is done, from where its cursor stands. What does not succeed is told to the job.
- * @throws JobFailedError, JobStoppedError, the signal's reason; anything else has the job begun again
+ * @throws JobFailedError, JobObsoleteError, JobStoppedError, the signal's reason; anything else has the job begun again
  */
 export type JobWork = (live: LiveJob) => Promise<void>;
 
@@ -51,6 +59,8 @@ export interface JobRunnerDeps {
   readonly observer: JobObserver;
   /** Told when a job has ended or begins to wait, so that others may begin. Must not throw. */
   readonly onRoom: () => void;
+  /** Told when a job was cancelled that had begun, so that what it set going elsewhere is stopped. Must not throw. */
+  readonly onCancelled?: (job: Job) => void;
 }
 
 interface Running {
@@ -75,11 +85,10 @@ export class JobRunner {
     const all = await store.list();
     for (const stored of all) {
       if (signal.aborted) return;
-      if (this.#running.has(stored.job.id)) continue;
-      if (stored.job.state === "cancelling") await this.#cancelled(stored);
-      if (stored.job.state === "running" && this.#mayBegin(stored.job.id)) await this.#begin(stored, signal);
+      if (stored.job.state === "cancelling" && !this.#running.has(stored.job.id)) await this.#cancelled(stored);
     }
-    for (const stored of this.#nextOf(all)) {
+    // What another process left comes before what has still to begin, and takes no more room.
+    for (const stored of [...this.#leftOf(all), ...inOrder(all, "queued")]) {
       if (signal.aborted || this.#busy >= RUNNING_MAX) return;
       if (!this.#hasTwin(stored.job)) await this.#begin(stored, signal);
     }
@@ -110,10 +119,9 @@ export class JobRunner {
     return (this.#restarts.get(id)?.notBeforeMs ?? 0) <= this.#deps.clock.monotonicMs();
   }
 
-  #nextOf(all: readonly StoredJob[]): StoredJob[] {
-    return all
-      .filter(({ job }) => job.state === "queued")
-      .sort((a, b) => URGENCY[a.job.kind] - URGENCY[b.job.kind] || a.job.createdAtMs - b.job.createdAtMs);
+  /** Jobs that are on record as running, and that this process does not work on. */
+  #leftOf(all: readonly StoredJob[]): StoredJob[] {
+    return inOrder(all, "running").filter(({ job: { id } }) => !this.#running.has(id) && this.#mayBegin(id));
   }
 
   /** Whether a job of the same kind runs for the same subject: it may be past what this one was asked for. */
@@ -124,8 +132,9 @@ export class JobRunner {
   }
 
   async #cancelled(stored: StoredJob): Promise<void> {
-    const { store, clock } = this.#deps;
-    await store.replace(stored, { ...stored.job, state: "cancelled", endedAtMs: clock.nowMs() });
+    const { store, clock, onCancelled } = this.#deps;
+    const ended = await store.replace(stored, { ...stored.job, state: "cancelled", endedAtMs: clock.nowMs() });
+    if (ended !== undefined) onCancelled?.(stored.job);
   }
 
   async #begin(stored: StoredJob, signal: AbortSignal): Promise<void> {
@@ -175,6 +184,11 @@ export class JobRunner {
       if (live.record.state === "cancelling") await this.#end(live, "cancelled");
       return;
     }
+    if (error instanceof JobObsoleteError) {
+      this.#restarts.delete(id);
+      live.describe(error.message);
+      return await live.save({ state: "cancelled", endedAtMs: clock.nowMs() });
+    }
     const count = (this.#restarts.get(id)?.count ?? 0) + 1;
     this.#restarts.set(id, { count, notBeforeMs: clock.monotonicMs() + count * RESTART_DELAY_MS });
     logger.warn({ err: error, job: id, kind, restarts: count }, "a job was interrupted");
@@ -194,6 +208,13 @@ export class JobRunner {
     const { id, kind, subject, counts } = live.record;
     logger.info({ job: id, kind, subject: subject.name, state, ...counts }, "a job has ended");
   }
+}
+
+/** Those in a state, the most urgent first, then the oldest. */
+function inOrder(all: readonly StoredJob[], state: Job["state"]): StoredJob[] {
+  return all
+    .filter(({ job }) => job.state === state)
+    .sort((a, b) => URGENCY[a.job.kind] - URGENCY[b.job.kind] || a.job.createdAtMs - b.job.createdAtMs);
 }
 
 /** The record of a job that is to pause. @throws JobError */

@@ -8,6 +8,7 @@ import type { DirectNode } from "../../nodes/s3/direct-node.ts";
 import { NodeError, type ServedAs, type StorageNode } from "../../nodes/storage-node.ts";
 import { pickReader } from "../../placement/score.ts";
 import type { Clock } from "../../shared/clock.ts";
+import type { Id } from "../../shared/ids.ts";
 import type { Random } from "../../shared/random.ts";
 
 /** Nodes asked for one URL. */
@@ -22,8 +23,8 @@ export interface DirectCopy {
 
 export interface DirectCopiesDeps {
   readonly members: () => Members;
-  /** By which address others reach a node, by its name; undefined for nodes that are not reached like that (volumes). */
-  readonly directOf: (nodeName: string) => DirectNode | undefined;
+  /** By which address others reach a node; undefined for nodes that are not reached like that (volumes). */
+  readonly directOf: (nodeUuid: Id) => DirectNode | undefined;
   readonly clock: Clock;
   readonly random: Random;
 }
@@ -73,7 +74,7 @@ export class DirectCopies {
       const member = members.get(location.nodeUuid);
       if (member === undefined || !members.servesReads(location.nodeUuid)) return [];
       const { name, domain } = member.spec;
-      const direct = this.#deps.directOf(name);
+      const direct = this.#deps.directOf(location.nodeUuid);
       if (direct === undefined || (externalOnly && !direct.external)) return [];
       if (nodeName !== undefined && name !== nodeName) return [];
       const priority = members.topology.domains.findIndex((candidate) => candidate.name === domain);

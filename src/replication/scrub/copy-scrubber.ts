@@ -28,6 +28,8 @@ export interface ScrubLimits {
   readonly copiesPerSecond: number;
 }
 
+export type ScrubRates = Pick<ScrubLimits, "bytesPerSecond" | "copiesPerSecond">;
+
 export interface ScrubObserver {
   verified(node: string, bytes: number): void;
   /** A copy was found bad, and is on record as such. */
@@ -66,6 +68,12 @@ export class CopyScrubber {
     this.#node = node;
     this.#bytes = new Throttle(deps.clock, deps.limits.bytesPerSecond);
     this.#copies = new Throttle(deps.clock, deps.limits.copiesPerSecond);
+  }
+
+  /** From now on. */
+  setRates({ bytesPerSecond, copiesPerSecond }: ScrubRates): void {
+    this.#bytes.set(bytesPerSecond);
+    this.#copies.set(copiesPerSecond);
   }
 
   /**

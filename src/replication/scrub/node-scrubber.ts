@@ -13,7 +13,7 @@ import type { Logger } from "../../observability/logger.ts";
 import { sleep } from "../../shared/clock.ts";
 import type { Id } from "../../shared/ids.ts";
 import { copiesBetween, countCopies } from "./copies-of-node.ts";
-import { CopyScrubber, type CopyScrubberDeps, type Finding } from "./copy-scrubber.ts";
+import { CopyScrubber, type CopyScrubberDeps, type Finding, type ScrubRates } from "./copy-scrubber.ts";
 import { LocalRecord } from "./local-record.ts";
 import { NO_COUNTS, type ScrubState, scrubCodec, scrubKey } from "./scrub-state.ts";
 
@@ -46,9 +46,13 @@ export class NodeScrubber {
   readonly #deps: NodeScrubberDeps;
   readonly #node: { readonly uuid: Id; readonly name: string };
   readonly #record: LocalRecord<ScrubState>;
+  /** The same to look at, which is no hindrance to whoever writes it. */
+  readonly #kept: LocalRecord<ScrubState>;
   readonly #copies: CopyScrubber;
   #state: ScrubState | undefined;
   #requested = false;
+  /** The pass that was asked for is to be forgotten. */
+  #cancelled = false;
   /** Ends the pass under way in favour of one that was asked for. */
   #interrupt: AbortController | undefined;
 
@@ -56,13 +60,29 @@ export class NodeScrubber {
     this.#deps = deps;
     this.#node = node;
     this.#record = new LocalRecord(deps.catalog, scrubKey(node.uuid), scrubCodec);
+    this.#kept = new LocalRecord(deps.catalog, scrubKey(node.uuid), scrubCodec);
     this.#copies = new CopyScrubber(deps, node);
   }
 
   /** The next run begins a pass over all copies, unless such a pass is under way. To be followed by that run. */
   request(): void {
-    if (this.#requested || this.#state?.pass?.requested === true) return;
+    if (this.#requested || (this.#state?.pass?.requested === true && !this.#cancelled)) return;
     this.#requested = true;
+    this.#interrupt?.abort();
+  }
+
+  /** How fast it may be from now on, the pass under way included. */
+  setRates(rates: ScrubRates): void {
+    this.#copies.setRates(rates);
+  }
+
+  /**
+   * Gives up the pass that was asked for, begun or not; those that begin by themselves go on. To be followed by a run,
+   * which forgets it.
+   */
+  cancel(): void {
+    this.#requested = false;
+    this.#cancelled = true;
     this.#interrupt?.abort();
   }
 
@@ -73,7 +93,10 @@ export class NodeScrubber {
 
   /** As it is now, which may be a little later than what is kept. */
   async state(): Promise<ScrubState> {
-    this.#state ??= await this.#load();
+    if (this.#interrupt !== undefined && this.#state !== undefined) return this.#state;
+    // The pass may be that of another gateway.
+    const kept = (await this.#kept.load()) ?? {};
+    if (this.#interrupt === undefined || this.#state === undefined) this.#state = kept;
     return this.#state;
   }
 
@@ -87,14 +110,16 @@ export class NodeScrubber {
   /** Goes on with the pass that is due, as far as it comes while the node can be asked. Never two at a time. */
   async run(signal: AbortSignal): Promise<void> {
     const { members, limits, clock } = this.#deps;
+    if (this.#cancelled) await this.#dropCancelled();
     if (!members().servesReads(this.#node.uuid)) return;
     const interrupt = new AbortController();
     const ends = AbortSignal.any([signal, interrupt.signal]);
-    this.#state = await this.#load();
+    const state = await this.#load();
+    this.#state = state;
     this.#interrupt = interrupt;
     try {
-      const { pass } = this.#state;
-      const dueAtMs = this.nextAtMs(this.#state);
+      const { pass } = state;
+      const dueAtMs = this.nextAtMs(state);
       if (this.#requested) await this.#pass(await this.#begin({ requested: true }, ends), ends);
       else if (pass !== undefined && (pass.requested || limits.enabled)) await this.#pass(pass, ends);
       else if (dueAtMs !== undefined && dueAtMs <= clock.nowMs()) {
@@ -109,6 +134,12 @@ export class NodeScrubber {
 
   get #spreadMs(): number {
     return this.#deps.limits.intervalMs / 2;
+  }
+
+  async #dropCancelled(): Promise<void> {
+    const { pass, ...rest } = await this.#load();
+    if (pass?.requested === true) await this.#save(rest);
+    this.#cancelled = false;
   }
 
   async #load(): Promise<ScrubState> {

@@ -5,7 +5,7 @@ import { type Clock, sleep } from "../../shared/clock.ts";
 import type { Id } from "../../shared/ids.ts";
 import { Worker, type WorkerOptions } from "../worker.ts";
 import type { ComparisonPass, ComparisonState } from "./comparison-state.ts";
-import type { ScrubLimits } from "./copy-scrubber.ts";
+import type { ScrubLimits, ScrubRates } from "./copy-scrubber.ts";
 import { type ComparisonLimits, NodeComparison, type NodeComparisonDeps } from "./node-comparison.ts";
 import { NodeScrubber, type NodeScrubberDeps } from "./node-scrubber.ts";
 import type { ScrubState } from "./scrub-state.ts";
@@ -52,6 +52,7 @@ export class Scrubbing implements AsyncDisposable {
   readonly #clock: Clock;
   readonly #members: () => Members;
   #started = false;
+  #limits: ScrubLimits;
   /** Work of nodes that left and has still to end. */
   readonly #ending = new Set<Promise<unknown>>();
 
@@ -60,6 +61,7 @@ export class Scrubbing implements AsyncDisposable {
     this.#deps = deps;
     this.#clock = deps.clock;
     this.#members = deps.members;
+    this.#limits = deps.scrub;
     this.follow();
     this.#stopListening = deps.members().onOnline((uuid) => {
       this.follow();
@@ -95,6 +97,18 @@ export class Scrubbing implements AsyncDisposable {
       this.#wake(uuid);
     }
     return name === undefined || asked.length > 0;
+  }
+
+  /** How fast every node may be read from now on. */
+  setRates(rates: ScrubRates): void {
+    this.#limits = { ...this.#limits, ...rates };
+    for (const { scrubber } of this.#nodes.values()) scrubber.setRates(rates);
+  }
+
+  /** Gives up the pass over a node that was asked for. What begins by itself goes on as ever. */
+  cancel(nodeUuid: Id): void {
+    this.#nodes.get(nodeUuid)?.scrubber.cancel();
+    this.#wake(nodeUuid);
   }
 
   /** Has a node compared with the catalog as soon as it can be. */
@@ -149,9 +163,9 @@ export class Scrubbing implements AsyncDisposable {
   }
 
   #begin(uuid: Id, name: string): NodeWork {
-    const { scrub, comparison: compared, whileLeading = (run) => run, ...deps } = this.#deps;
+    const { scrub: _scrub, comparison: compared, whileLeading = (run) => run, ...deps } = this.#deps;
     const { clock, logger } = deps;
-    const scrubber = new NodeScrubber({ ...deps, limits: scrub }, { uuid, name });
+    const scrubber = new NodeScrubber({ ...deps, limits: this.#limits }, { uuid, name });
     const comparison = new NodeComparison({ ...deps, limits: compared }, { uuid, name });
     const worker = (what: string, run: (signal: AbortSignal) => Promise<void>): Worker =>
       new Worker({ name: `${what} ${name}`, intervalMs: LOOK_INTERVAL_MS, clock, logger, run: whileLeading(run) });

@@ -6,11 +6,18 @@ const WAIT_MS_MIN = 1;
 /** Lets so much through a second: each amount goes at once, and the next one when the one before is paid for. */
 export class Throttle {
   readonly #clock: Clock;
-  readonly #perSecond: number;
+  #perSecond: number;
   #freeAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(clock: Clock, perSecond: number) {
     this.#clock = clock;
+    this.#perSecond = perSecond;
+  }
+
+  /** From now on, and for what went and is still to be paid for; what waits already keeps its turn. */
+  set(perSecond: number): void {
+    const nowMs = this.#clock.monotonicMs();
+    if (this.#freeAtMs > nowMs) this.#freeAtMs = nowMs + ((this.#freeAtMs - nowMs) * this.#perSecond) / perSecond;
     this.#perSecond = perSecond;
   }
 

@@ -331,6 +331,52 @@ test("live settings are read and changed as a whole, under a version, and a relo
   assert.deepEqual(reloaded.needs_restart, ["server.s3"]);
 });
 
+test("limits of background work are set live, shown as such, and taken back to what is configured", async () => {
+  await using server = await openServer();
+  const at = "/api/v1/storage/cluster/config";
+  const send = (limits: object, more: object = {}): Promise<Response> =>
+    server.ask(at, { method: "PATCH", body: JSON.stringify({ ...more, limits }) });
+  const limits = async () => liveSettingsSchema.parse(await (await server.ask(at)).json()).limits;
+  const configured = await limits();
+  assert.deepEqual(configured, {
+    rebalance: { rate_limit_per_second: 10, bandwidth_limit_mib: "none", set_live: [] },
+    repair: { rate_limit_per_second: "auto", bandwidth_limit_mib: "auto", set_live: [] },
+    scrub: { rate_limit_per_second: 100, bandwidth_limit_mib: 20, set_live: [] },
+  });
+  assert.equal(
+    (await send({ rebalance: { rate_limit_per_second: 50 }, repair: { bandwidth_limit_mib: 8 } })).status,
+    200,
+  );
+  assert.equal((await send({ rebalance: { bandwidth_limit_mib: 4 } })).status, 200);
+  const live = await limits();
+  assert.deepEqual(live.rebalance, {
+    rate_limit_per_second: 50,
+    bandwidth_limit_mib: 4,
+    set_live: ["rate_limit_per_second", "bandwidth_limit_mib"],
+  });
+  assert.deepEqual(live.repair, {
+    rate_limit_per_second: "auto",
+    bandwidth_limit_mib: 8,
+    set_live: ["bandwidth_limit_mib"],
+  });
+  assert.deepEqual(live.scrub, configured.scrub);
+  for (const refused of [
+    { rebalance: { rate_limit_per_second: 0 } },
+    { rebalance: { rate_limit_per_second: "none" } },
+    { scrub: { bandwidth_limit_mib: "auto" } },
+    { repair: { bandwidth_limit_mib: "none" } },
+    { drains: {} },
+  ]) {
+    await assertProblem(await send(refused), 400);
+  }
+  // Nothing of a request that is refused is done.
+  await assertProblem(await send({ scrub: { rate_limit_per_second: 1 } }, { replication: { factor: 3 } }), 409);
+  assert.deepEqual((await limits()).scrub, configured.scrub);
+  const back = { rate_limit_per_second: null, bandwidth_limit_mib: null };
+  assert.equal((await send({ rebalance: back, repair: back })).status, 200);
+  assert.deepEqual(await limits(), configured);
+});
+
 test("a node that is added while the gateway serves does not make it unready", async () => {
   await using server = await openServer();
   assert.equal((await server.fetch("/readyz")).status, 200);

@@ -23,6 +23,7 @@ type Drawn = typeof drawn extends fc.Arbitrary<infer T> ? T : never;
 const KINDS: Readonly<Record<string, (from: Drawn) => { key: KvKey; ranges: readonly KvRange[] }>> = {
   cluster: () => ({ key: keys.clusterKey(), ranges: [] }),
   topology: () => ({ key: keys.topologyKey(), ranges: [] }),
+  "live-limits": () => ({ key: keys.liveLimitsKey(), ranges: [] }),
   node: ({ a }) => ({ key: keys.nodeKey(a), ranges: [keys.nodesRange()] }),
   leader: () => ({ key: keys.leaderKey(), ranges: [] }),
   session: ({ number }) => ({ key: keys.sessionKey(number), ranges: [keys.sessionsRange()] }),
@@ -61,6 +62,7 @@ const KINDS: Readonly<Record<string, (from: Drawn) => { key: KvKey; ranges: read
     key: keys.jobFailureKey(a, b, number),
     ranges: [keys.jobFailuresRange(a)],
   }),
+  "seen-node": ({ a }) => ({ key: keys.seenNodeKey(a), ranges: [keys.seenNodesRange()] }),
   usage: ({ a, number }) => ({ key: keys.usageKey(a, number), ranges: [keys.usageRange(a)] }),
 };
 

@@ -46,6 +46,7 @@ import {
   type JobFailure,
 } from "../../../src/catalog/records/job.ts";
 import { decodeLeader, encodeLeader, type Leader } from "../../../src/catalog/records/leader.ts";
+import { decodeLiveLimits, encodeLiveLimits, type LiveLimits } from "../../../src/catalog/records/live-limits.ts";
 import {
   decodeManifestPage,
   decodePart,
@@ -58,6 +59,7 @@ import {
   runsOf,
 } from "../../../src/catalog/records/manifest.ts";
 import { decodePin, encodePin, type Pin } from "../../../src/catalog/records/pin.ts";
+import { decodeSeenNode, encodeSeenNode, type SeenNode } from "../../../src/catalog/records/seen-node.ts";
 import { decodeUpload, encodeUpload, type Upload } from "../../../src/catalog/records/upload.ts";
 import { decodeVersion, encodeVersion, type Version } from "../../../src/catalog/records/version.ts";
 import type { ConfiguredTopology } from "../../../src/cluster/configured-topology.ts";
@@ -380,6 +382,57 @@ const jobCodec: Codec<Job> = {
         cursor: `${ID_B}/${COPY_KEY}`,
       },
       "019fc4100190f3a2b4c5001122334455667788990593a6646f6d61696ea161a161a16207a961736b656420666f72a86f70657261746f72cb427a3185c507b000cb427a3185c507b000cb427a3185c507c00007ad6d6f76696e6720636f70696573cd012cd94a66666565646463636262616130303939383837373636353534343333323231312f30303030303032612f3030303130323033303430353036303730383039306130623063306430653066950c090201cd1000",
+    ],
+  ],
+};
+
+const aCapacity = fc.record({ totalBytes: fc.maxSafeNat(), usedBytes: fc.maxSafeNat() });
+
+const seenNodeCodec: Codec<SeenNode> = {
+  name: "seen node",
+  encode: encodeSeenNode,
+  decode: decodeSeenNode,
+  arbitrary: fc.record(
+    {
+      domain: aText,
+      ringWeight: fc.nat(10_000),
+      decommissioned: fc.boolean(),
+      unverified: fc.boolean(),
+      capacity: aCapacity,
+    },
+    { requiredKeys: ["domain", "ringWeight", "decommissioned", "unverified"] },
+  ),
+  golden: [
+    [{ domain: "a", ringWeight: 100, decommissioned: false, unverified: true }, "0195a16164c2c3c0"],
+    [
+      {
+        domain: "a",
+        ringWeight: 0,
+        decommissioned: true,
+        unverified: false,
+        capacity: { totalBytes: 4_096, usedBytes: 300 },
+      },
+      "0195a16100c3c292cd1000cd012c",
+    ],
+  ],
+};
+
+const aLimit = fc.oneof(fc.integer({ min: 1, max: 100_000 }), fc.constantFrom("none" as const, "auto" as const));
+const aWorkLimits = fc.record({ copiesPerSecond: aLimit, bandwidthMib: aLimit }, { requiredKeys: [] });
+
+const liveLimitsCodec: Codec<LiveLimits> = {
+  name: "live limits",
+  encode: encodeLiveLimits,
+  decode: decodeLiveLimits,
+  arbitrary: fc.record({ rebalance: aWorkLimits, repair: aWorkLimits, scrub: aWorkLimits }),
+  golden: [
+    [
+      {
+        rebalance: { copiesPerSecond: 300, bandwidthMib: "none" },
+        repair: { copiesPerSecond: "auto" },
+        scrub: { bandwidthMib: 20 },
+      },
+      "019392cd012cff92fec092c014",
     ],
   ],
 };
@@ -759,6 +812,8 @@ testCodec(cursorCodec);
 testCodec(floorCodec);
 testCodec(jobCodec);
 testCodec(jobFailureCodec);
+testCodec(seenNodeCodec);
+testCodec(liveLimitsCodec);
 testCodec(dyingCodec);
 testCodec(pendingDeleteCodec);
 testCodec(copyCodec);

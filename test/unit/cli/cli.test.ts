@@ -607,6 +607,11 @@ describe("what is printed", () => {
       replication: { factor: 3, quorum: 2, domain_choice: "hash" },
       degraded_write: { enabled: true, min_replicas: 1, handoff: "any" },
       virtual_nodes_per_node: 150,
+      limits: {
+        rebalance: { rate_limit_per_second: 10, bandwidth_limit_mib: "none", set_live: [] },
+        repair: { rate_limit_per_second: "auto", bandwidth_limit_mib: 8, set_live: ["bandwidth_limit_mib"] },
+        scrub: { rate_limit_per_second: 100, bandwidth_limit_mib: 20, set_live: [] },
+      },
       domains_that_accept_writes: 3,
       previous_factors: [{ factor: 2, until: "2026-01-02T03:04:05.000Z" }],
     };
@@ -622,6 +627,18 @@ describe("what is printed", () => {
       degraded_write: { enabled: false },
       version: 6,
     });
+    assert.match(
+      (await run("config get")).stdout,
+      /Rebalance: +10 copies\/s, none bytes\nRepair: +auto copies, 8 MiB\/s \(set live\)\nScrub: +100 copies\/s, 20 MiB\/s\n/,
+    );
+    await run("config set --rebalance-rate 200 --rebalance-bandwidth none --repair-bandwidth configured");
+    assert.deepEqual(JSON.parse(admin.sent.pop() ?? ""), {
+      limits: {
+        rebalance: { rate_limit_per_second: 200, bandwidth_limit_mib: "none" },
+        repair: { bandwidth_limit_mib: null },
+      },
+    });
+    assert.equal((await run("config set --scrub-rate fast")).code, 2);
     const report = { changed: true, needs_restart: ["server.s3"], version: 8 };
     admin.answer("POST /api/v1/storage/cluster/config/reload", report);
     assert.match(

@@ -7,6 +7,7 @@ import type { Members } from "../../../src/cluster/members.ts";
 import { type ClusterShape, Membership, type NodeHandle } from "../../../src/cluster/membership.ts";
 import { applyConfiguration, type StoredTopology } from "../../../src/cluster/topology-store.ts";
 import { MemoryStore, openMemoryNode } from "../../../src/nodes/memory/memory-node.ts";
+import type { NodeFigures } from "../../../src/nodes/node-figures.ts";
 import type { ProbeFinding } from "../../../src/nodes/storage-node.ts";
 import type { NodeSigns } from "../../../src/nodes/wrappers/live-signs.ts";
 import { type LogFields, type Logger, silentLogger } from "../../../src/observability/logger.ts";
@@ -31,6 +32,7 @@ export class TestHandle implements NodeHandle {
   readonly node: ControlledNode;
   breakerOpen = false;
   room = true;
+  figures: NodeFigures = {};
   latencyMs: number | undefined;
   lastSuccessMs: number | undefined;
   /** Looks at the node so far. */
@@ -66,6 +68,10 @@ export class TestHandle implements NodeHandle {
 
   signs(): NodeSigns {
     return { lastSuccessMs: this.lastSuccessMs, latencyMs: this.latencyMs, calls: 0 };
+  }
+
+  toldFigures(): NodeFigures {
+    return this.figures;
   }
 
   loadScore(): number {

@@ -8,6 +8,7 @@ import { nodeConnectionKey } from "../../../src/catalog/keys.ts";
 import { memoryKv } from "../../../src/catalog/memory/memory-kv.ts";
 import type { NodeConnection } from "../../../src/cluster/node-connection.ts";
 import type { NodeRecord } from "../../../src/cluster/topology-records.ts";
+import { directNodeOf } from "../../../src/compose/direct.ts";
 import { NodeHandles } from "../../../src/compose/node-handles.ts";
 import { loadConfig } from "../../../src/config/load-config.ts";
 import { silentLogger } from "../../../src/observability/logger.ts";
@@ -101,7 +102,7 @@ test("other keys in the file open a node anew; the handle before it is closed wh
   const { load, clock, handles, of } = await open(t);
   const before = (await of(recordOf(1, "of-file"))).get(uuidOf(1)) ?? assert.fail();
   const { config, secrets } = load("second-key");
-  handles.configure(config.storage.nodes, secrets.nodes);
+  handles.configure(config.storage, secrets.nodes);
   const after = (await of(recordOf(1, "of-file"))).get(uuidOf(1));
   assert.notEqual(after, before);
   let closed = false;
@@ -116,6 +117,47 @@ test("other keys in the file open a node anew; the handle before it is closed wh
   assert.equal(closed, true);
 });
 
+test("others read an added node, and one of a file that was read again, where they are told to", async (t) => {
+  const { load, handles, connect, of } = await open(t);
+  const keys = { accessKey: "k", secretKey: new Secret("s") };
+  const s3 = { kind: "s3", bucket: "b", region: "us-east-1", metricsPath: "/m", keys } as const;
+  const own = "https://own.example.com";
+  await connect(2, { ...s3, endpoint: "http://127.0.0.1:2" });
+  await connect(3, { ...s3, endpoint: "http://127.0.0.1:3", externalEndpoint: own });
+  const records = [recordOf(1, "of-file"), recordOf(2, "added"), recordOf(3, "added-too")];
+  const urls = async (): Promise<unknown[]> => {
+    await of(...records);
+    return records.map(({ uuid }) => {
+      const way = handles.wayTo(uuid) ?? assert.fail("it is not reached");
+      const copy = "00000001/000102030405060708090a0b0c0d0e0f";
+      const url = directNodeOf(way, CLUSTER_ID)?.sign(copy, {
+        method: "GET",
+        nowMs: 0,
+        expiresSeconds: 60,
+        headers: [],
+      });
+      return url === undefined ? undefined : new URL(url).origin;
+    });
+  };
+  assert.deepEqual(await urls(), ["http://127.0.0.1:1", "http://127.0.0.1:2", own]);
+  const first = handles.wayTo(uuidOf(2));
+  await urls();
+  assert.equal(handles.wayTo(uuidOf(2)), first, "the way to a node is the same while nothing changes");
+  const { config, secrets } = load("first-key");
+  const { nodes } = config.storage;
+  const elsewhere = nodes.map((node) =>
+    node.kind === "s3" ? { ...node, externalEndpoint: "https://file.example.com" } : node,
+  );
+  const externalEndpoints = { everywhere: "https://all.example.com", ofDomains: new Map() };
+  handles.configure({ nodes: elsewhere, externalEndpoints }, secrets.nodes);
+  assert.deepEqual(await urls(), ["https://file.example.com", "https://all.example.com", own]);
+  handles.configure(
+    { nodes, externalEndpoints: { ...externalEndpoints, ofDomains: new Map([["a", "https://a.example.com"]]) } },
+    secrets.nodes,
+  );
+  assert.deepEqual(await urls(), ["http://127.0.0.1:1", "https://a.example.com", own]);
+});
+
 test("a node that was removed, or is leaving, has no handle any more", async (t) => {
   const { of } = await open(t);
   assert.equal((await of(recordOf(1, "of-file"))).size, 1);
@@ -125,11 +167,12 @@ test("a node that was removed, or is leaving, has no handle any more", async (t)
 });
 
 test("a volume that is open is not opened a second time, whatever the configuration says by now", async (t) => {
-  const { folder, handles, of } = await open(t);
+  const { folder, load, handles, of } = await open(t);
+  const externalEndpoints = load("any-key").config.storage.externalEndpoints;
   const before = (await of(recordOf(1, "volume"))).get(uuidOf(1));
   const [, volume] = handles.configs().length === 1 ? [undefined, handles.configs()[0]] : assert.fail();
   assert.ok(volume?.kind === "volume");
-  handles.configure([{ ...volume, path: join(folder, "elsewhere") }], new Map());
+  handles.configure({ externalEndpoints, nodes: [{ ...volume, path: join(folder, "elsewhere") }] }, new Map());
   assert.equal((await of(recordOf(1, "volume"))).get(uuidOf(1)), before);
 });
 

@@ -83,6 +83,9 @@ test("what the topology is made of needs no restart; the rest is named", () => {
     "log",
   ]);
   assert.deepEqual(needs({ storage: { ...STORAGE, scrub: { enabled: false } } }), ["storage.scrub"]);
+  const faster = { rateLimitPerSecond: 7, bandwidthLimitMib: 7 };
+  const rates = { rebalance: { ...faster, automatic: false, cleanupSource: true }, repair: faster, scrub: faster };
+  assert.deepEqual(needs({ storage: { ...STORAGE, ...rates } }), []);
   const moved = { ...STORAGE, nodes: [first, { ...second, endpoint: "volume:/disks/other" }] };
   assert.deepEqual(needs({ storage: moved }), ["storage.nodes.node-b.endpoint"]);
 });

@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { directNodes } from "../../../src/compose/direct.ts";
+import { directNodeOf } from "../../../src/compose/direct.ts";
 import type { DirectNode } from "../../../src/nodes/s3/direct-node.ts";
 import { loaded } from "../config/support.ts";
 
@@ -26,7 +26,12 @@ const YAML = `storage:
 
 function nodes(yaml = YAML): Map<string, DirectNode> {
   const { config, secrets } = loaded({ yaml });
-  return directNodes(config, secrets, CLUSTER);
+  return new Map(
+    config.storage.nodes.flatMap((node): [string, DirectNode][] => {
+      const direct = directNodeOf({ config: node, keys: secrets.nodes.get(node.name) }, CLUSTER);
+      return direct === undefined ? [] : [[node.name, direct]];
+    }),
+  );
 }
 
 function urlOf(name: string, expiresSeconds: number, from = nodes()): URL {

@@ -66,6 +66,46 @@ test("what an operator asks for begins at once, on one node or on all", async ()
   await scrubbing[Symbol.asyncDispose]();
 });
 
+test("a pass that was asked for and is given up ends where it stands, begun or not, and the usual ones go on", async () => {
+  const { gateway, scrubbing, told } = await open({ limits: { copiesPerSecond: 0.01, intervalMs: 60_000 } });
+  const { uuid } = gateway.node("d0-0");
+  const scrubOf = async () => (await scrubbing.report()).find(({ nodeUuid }) => nodeUuid === uuid);
+  scrubbing.start();
+  scrubbing.request("d0-0");
+  await pass(gateway, 2_000);
+  assert.equal((await scrubOf())?.scrub.pass?.requested, true);
+  assert.equal(told.length, 1);
+  scrubbing.cancel(uuid);
+  await pass(gateway, 2_000);
+  const given = await scrubOf();
+  assert.deepEqual([given?.requested, given?.scrub.pass?.requested ?? false], [false, false]);
+  // What is asked for after that is not taken for what was given up.
+  scrubbing.request("d0-0");
+  await pass(gateway, 2_000);
+  assert.equal((await scrubOf())?.scrub.pass?.requested, true);
+  gateway.nodeDown("d0-0");
+  scrubbing.cancel(uuid);
+  await pass(gateway, 2_000);
+  assert.deepEqual((await scrubOf())?.scrub.pass?.requested ?? false, false, "also of a node that is away");
+  gateway.nodeUp("d0-0");
+  scrubbing.setRates({ copiesPerSecond: 1_000, bytesPerSecond: 1e9 });
+  await pass(gateway, 600_000);
+  assert.equal((await scrubOf())?.scrub.last?.requested, false);
+  await scrubbing[Symbol.asyncDispose]();
+});
+
+test("how fast nodes are read is changed in the middle of a pass", async () => {
+  const { gateway, scrubbing, told } = await open({ limits: { copiesPerSecond: 0.1 } });
+  scrubbing.start();
+  scrubbing.request();
+  await pass(gateway, 2_000);
+  assert.equal(told.length, 2, "one on each node, and the next in ten seconds");
+  scrubbing.setRates({ copiesPerSecond: 1_000, bytesPerSecond: 1e9 });
+  await pass(gateway, 12_000);
+  assert.equal(told.length, 6);
+  await scrubbing[Symbol.asyncDispose]();
+});
+
 test("what was asked for while a node was away begins when it is back", async () => {
   const { gateway, scrubbing, told } = await open();
   gateway.nodeDown("d0-0");

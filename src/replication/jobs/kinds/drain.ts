@@ -14,6 +14,7 @@ import { planDrain } from "../plan-slot.ts";
 import { changeSlotsOfDomain } from "../take-over.ts";
 import { countAll, walkCopies } from "../walk-copies.ts";
 import { type MovingDeps, PASS_INTERVAL_MS, PASSES_MAX, planningView, settle } from "./moving.ts";
+import { requireSubject } from "./subject.ts";
 
 /** How often it is looked whether the last copies were swept, and how often the node is gone through again meanwhile. */
 const SWEEP_POLL_MS = 2_000;
@@ -21,9 +22,11 @@ const RESCAN_MS = 60_000;
 const CLOSE_WAIT_MS = 120_000;
 
 export async function drain(deps: MovingDeps, live: LiveJob): Promise<void> {
-  const { catalog, clock } = deps;
+  const { catalog, clock, members } = deps;
   const { kv } = catalog;
   if (live.total === undefined) {
+    // What leaves later than this was empty.
+    requireSubject(members(), live);
     await awaitClosed(deps, live);
     live.describe("moving copies");
     await live.beginPass(undefined, await countAll(kv, drained(deps, live), live.signal));

@@ -6,11 +6,12 @@
 
 import { sleep } from "../../../shared/clock.ts";
 import type { Id } from "../../../shared/ids.ts";
-import { JobFailedError } from "../job-runner.ts";
+import { JobObsoleteError } from "../job-runner.ts";
 import type { LiveJob } from "../live-job.ts";
 import { planRebalance } from "../plan-slot.ts";
 import { countAll, walkCopies } from "../walk-copies.ts";
 import { inPasses, type MovingDeps, planningView, settle } from "./moving.ts";
+import { requireSubject } from "./subject.ts";
 
 export interface RebalanceDeps extends MovingDeps {
   /** Whether the source is removed; else it stays on record as surplus. */
@@ -40,24 +41,27 @@ function targetOf({ record: { subject } }: LiveJob): Id | undefined {
   return subject.kind === "node" ? subject.key : undefined;
 }
 
-/** The nodes of the domain whose copies may have to move. @throws JobFailedError */
-function sourcesOf({ members }: RebalanceDeps, { record: { subject } }: LiveJob, onto: Id | undefined): Id[] {
+/** The nodes of the domain whose copies may have to move. @throws JobObsoleteError */
+function sourcesOf({ members }: RebalanceDeps, live: LiveJob, onto: Id | undefined): Id[] {
   const { topology } = members();
-  const target = topology.nodes.find(({ uuid }) => uuid === onto);
-  if (onto !== undefined && target === undefined) throw new JobFailedError("the node is no member any more");
-  const domain = target?.domain ?? subject.key;
+  requireSubject(members(), live);
+  const domain = topology.nodes.find(({ uuid }) => uuid === onto)?.domain ?? live.record.subject.key;
   return topology.nodes.filter((node) => node.domain === domain && node.uuid !== onto).map(({ uuid }) => uuid);
 }
 
-/** Waits while the node cannot take copies: what fails for want of it is no failure of the copies. */
+/**
+ * Waits while the node cannot take copies: what fails for want of it is no failure of the copies.
+ * @throws JobObsoleteError when it is to take none any more
+ */
 async function awaitTarget({ members, clock }: RebalanceDeps, live: LiveJob, onto: Id | undefined): Promise<void> {
   if (onto === undefined || members().acceptsWrites(onto)) return;
   live.waiting = true;
   live.describe("waiting for the node to take copies");
   while (!members().acceptsWrites(onto)) {
-    if (!members().topology.nodes.some(({ uuid }) => uuid === onto)) {
-      throw new JobFailedError("the node is no member any more");
-    }
+    requireSubject(members(), live);
+    // The ring gives it nothing then.
+    if (members().get(onto)?.spec.acceptsWrites === false)
+      throw new JobObsoleteError("the node was told to take no copies any more");
     await sleep(clock, NODE_WAIT_MS, live.signal);
   }
   live.waiting = false;

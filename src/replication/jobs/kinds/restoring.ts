@@ -5,16 +5,20 @@
  */
 import { decodeRepairEntry, locateBlob } from "../../../catalog/blobs.ts";
 import { type Catalog, walk } from "../../../catalog/catalog.ts";
-import { copiesRange, partsOfRepairKey, repairRange } from "../../../catalog/keys.ts";
+import { partsOfRepairKey, repairRange } from "../../../catalog/keys.ts";
 import { wantsRepair } from "../../../catalog/records/blob.ts";
 import type { Members } from "../../../cluster/members.ts";
+import { LAST_JOURNAL_KEY } from "../../../nodes/copy-key.ts";
 import { type Clock, sleep } from "../../../shared/clock.ts";
 import type { Id } from "../../../shared/ids.ts";
 import { markUnverified } from "../../repair/absent-nodes.ts";
+import { copiesBetween } from "../../scrub/copies-of-node.ts";
 import type { SlotLedger } from "../../slot-ledger.ts";
-import { JobFailedError } from "../job-runner.ts";
+import { JobObsoleteError } from "../job-runner.ts";
 import type { LiveJob } from "../live-job.ts";
+import { type PendingRange, type PendingSum, PendingSweep } from "../pending-sweep.ts";
 import { findSlot, walkCopies } from "../walk-copies.ts";
+import { requireSubject } from "./subject.ts";
 
 export interface RestoringDeps {
   readonly catalog: Catalog;
@@ -28,18 +32,14 @@ export interface RestoringDeps {
 /** How often it is looked how far repair is; a look that takes long is taken more seldom. */
 const LOOK_MS = 5_000;
 const LOOK_SHARE = 20;
+/** The same until all was looked at once. */
+const FIRST_LOOK_MS = 250;
 /** After this long without any progress a job ends, and says what is left. */
 const STALL_MS = 6 * 3_600_000;
 /** Slots that such an end names. */
 const NAMED_MAX = 1_000;
 /** The cursor when all is on record. */
 const FOLLOWING = "following";
-
-interface Pending {
-  readonly blobId: Id;
-  readonly slot: number;
-  readonly bytes: number;
-}
 
 /** The copies of a node that does not come back are put on record as unverified, and made anew elsewhere. */
 export async function migrateFromFailed(deps: RestoringDeps, live: LiveJob): Promise<void> {
@@ -63,84 +63,104 @@ export async function migrateFromFailed(deps: RestoringDeps, live: LiveJob): Pro
     });
     await live.reached(FOLLOWING, { save: true, total: found });
   }
-  await follow(deps, live, () => pendingOn(catalog, uuid));
+  await follow(deps, live, pendingOn(catalog, uuid));
 }
 
 /** The copies that a domain lacks are made, now that it has a node more. */
-export function copyToPromoted(deps: RestoringDeps, live: LiveJob): Promise<void> {
+export async function copyToPromoted(deps: RestoringDeps, live: LiveJob): Promise<void> {
   const { catalog, members } = deps;
-  const node = members().topology.nodes.find(({ uuid }) => uuid === live.record.subject.key);
-  if (node === undefined) throw new JobFailedError("the node is no member any more");
-  return follow(deps, live, () => pendingIn(catalog, node.domain));
+  const uuid = live.record.subject.key;
+  const domainNow = (): string | undefined => members().topology.nodes.find((node) => node.uuid === uuid)?.domain;
+  requireSubject(members(), live);
+  const domain = domainNow();
+  if (domain === undefined) return;
+  await follow(deps, live, pendingIn(catalog, domain), () => {
+    if (domainNow() !== domain) throw new JobObsoleteError(`the node does not serve ${domain} any more`);
+  });
 }
 
 /** The copies of a node that came back are checked, and replaced where they are not right. */
 export function resync(deps: RestoringDeps, live: LiveJob): Promise<void> {
-  return follow(deps, live, () => pendingOn(deps.catalog, live.record.subject.key));
+  return follow(deps, live, pendingOn(deps.catalog, live.record.subject.key));
 }
 
+/** @param check throws when there is nothing to follow any more */
 async function follow(
-  { clock, wakeRepair }: RestoringDeps,
+  { clock, members, wakeRepair }: RestoringDeps,
   live: LiveJob,
-  pending: () => AsyncIterable<Pending>,
+  what: PendingRange,
+  check: () => void = () => {},
 ): Promise<void> {
   wakeRepair(true);
   live.waiting = true;
   live.describe("repair is at work on it");
-  let seen: { readonly count: number; readonly bytes: number } | undefined;
+  const sweep = new PendingSweep(what);
+  let seen: PendingSum | undefined;
   let changedAtMs = clock.monotonicMs();
   for (;;) {
+    requireSubject(members(), live);
+    check();
     const startedAtMs = clock.monotonicMs();
-    const now = await sumOf(pending(), live.signal);
-    if (now.count !== seen?.count) changedAtMs = startedAtMs;
-    // More of it may have come on record since, which is as much more to do.
-    const total = Math.max(live.total ?? 0, live.movedCount + now.count);
-    live.restored(total - now.count, Math.max(0, (seen?.bytes ?? now.bytes) - now.bytes));
-    await live.reached(FOLLOWING, { total });
-    if (now.count === 0) return live.describe("all of it is restored");
-    if (clock.monotonicMs() - changedAtMs >= STALL_MS) return await giveUp(live, pending());
-    seen = now;
+    const now = await sweep.look(live.signal);
+    if (!now.whole || now.count !== seen?.count) changedAtMs = startedAtMs;
+    if (now.whole) {
+      // More of it may have come on record since, which is as much more to do.
+      const total = Math.max(live.total ?? 0, live.movedCount + now.count);
+      live.restored(total - now.count, Math.max(0, (seen?.bytes ?? now.bytes) - now.bytes));
+      await live.reached(FOLLOWING, { total });
+      seen = now;
+    } else await live.reached(FOLLOWING);
+    if (now.nothing) return live.describe("all of it is restored");
+    if (clock.monotonicMs() - changedAtMs >= STALL_MS) return await giveUp(live, what);
     const tookMs = clock.monotonicMs() - startedAtMs;
-    await sleep(clock, Math.max(LOOK_MS, tookMs * LOOK_SHARE), live.signal);
+    await sleep(clock, Math.max(now.whole ? LOOK_MS : FIRST_LOOK_MS, tookMs * LOOK_SHARE), live.signal);
   }
 }
 
-async function sumOf(pending: AsyncIterable<Pending>, signal: AbortSignal): Promise<{ count: number; bytes: number }> {
-  const sum = { count: 0, bytes: 0 };
-  for await (const { bytes } of pending) {
-    signal.throwIfAborted();
-    sum.count += 1;
-    sum.bytes += bytes;
-  }
-  return sum;
-}
-
-async function giveUp(live: LiveJob, pending: AsyncIterable<Pending>): Promise<void> {
+async function giveUp(live: LiveJob, { kv, range, pendingOf }: PendingRange): Promise<void> {
   let named = 0;
-  for await (const { blobId, slot } of pending) {
+  for await (const entry of walk(kv, range)) {
+    live.signal.throwIfAborted();
+    const pending = await pendingOf(entry);
+    if (pending === undefined) continue;
     if (named++ >= NAMED_MAX) break;
-    await live.failed(blobId, slot, "repair has not restored it; it stays on record and is tried again");
+    await live.failed(
+      pending.blobId,
+      pending.slot,
+      "repair has not restored it; it stays on record and is tried again",
+    );
   }
   live.describe("repair does not get on with what is left");
 }
 
 /** Slots whose copy is on a node and not known to be good. */
-async function* pendingOn({ kv }: Catalog, nodeUuid: Id): AsyncGenerator<Pending, void> {
-  for await (const entry of walk(kv, copiesRange(nodeUuid))) {
-    const found = await findSlot(kv, nodeUuid, entry);
-    if (found === undefined || !wantsRepair(found.slot)) continue;
-    const { blob } = found.located;
-    yield { blobId: blob.blobId, slot: found.number, bytes: blob.length };
-  }
+function pendingOn({ kv }: Catalog, nodeUuid: Id): PendingRange {
+  const range = copiesBetween(nodeUuid, LAST_JOURNAL_KEY);
+  return {
+    kv,
+    range,
+    async pendingOf(entry) {
+      const found = await findSlot(kv, nodeUuid, entry);
+      if (found === undefined || !wantsRepair(found.slot)) return undefined;
+      const { blobId, length: bytes } = found.located.blob;
+      return { blobId, slot: found.number, bytes };
+    },
+  };
 }
 
 /** Slots of a domain that have no good copy in it. */
-async function* pendingIn({ kv }: Catalog, domain: string): AsyncGenerator<Pending, void> {
-  for await (const entry of walk(kv, repairRange())) {
-    const { blobId, slot: number } = partsOfRepairKey(entry.key);
-    const located = await locateBlob(kv, blobId, decodeRepairEntry(entry.value).home);
-    const slot = located?.blob.slots[number];
-    if (located === undefined || slot?.domain !== domain || !wantsRepair(slot)) continue;
-    yield { blobId, slot: number, bytes: located.blob.length };
-  }
+function pendingIn({ kv }: Catalog, domain: string): PendingRange {
+  return {
+    kv,
+    range: repairRange(),
+    async pendingOf(entry) {
+      const { work, home } = decodeRepairEntry(entry.value);
+      if (work !== undefined && work.domain !== domain) return undefined;
+      const { blobId, slot: number } = partsOfRepairKey(entry.key);
+      const located = await locateBlob(kv, blobId, home);
+      const slot = located?.blob.slots[number];
+      if (located === undefined || slot?.domain !== domain || !wantsRepair(slot)) return undefined;
+      return { blobId, slot: number, bytes: located.blob.length };
+    },
+  };
 }

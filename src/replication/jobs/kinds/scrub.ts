@@ -2,7 +2,7 @@
 import { type Clock, sleep } from "../../../shared/clock.ts";
 import type { ScrubPass } from "../../scrub/scrub-state.ts";
 import type { Scrubbing } from "../../scrub/scrubbing.ts";
-import { JobFailedError } from "../job-runner.ts";
+import { JobObsoleteError } from "../job-runner.ts";
 import type { LiveJob } from "../live-job.ts";
 
 export interface ScrubJobDeps {
@@ -18,14 +18,14 @@ export async function scrub({ scrubbing, clock }: ScrubJobDeps, live: LiveJob): 
   const { name, key } = live.record.subject;
   if (live.cursor === undefined) {
     const askedAtMs = clock.nowMs();
-    if (!scrubbing.request(name)) throw new JobFailedError("the node is no member that can be read");
+    if (!scrubbing.request(name)) throw new JobObsoleteError("the node is no member that can be read");
     await live.reached(`${ASKED}${askedAtMs}`, { save: true });
   }
   const askedAtMs = Number(live.cursor?.slice(ASKED.length));
   live.waiting = true;
   for (;;) {
     const report = (await scrubbing.report()).find(({ nodeUuid }) => nodeUuid === key);
-    if (report === undefined) throw new JobFailedError("the node is no member any more");
+    if (report === undefined) throw new JobObsoleteError("the node is no member any more");
     const { last, pass } = report.scrub;
     const shown = pass ?? last;
     if (shown?.requested === true) {

@@ -38,6 +38,14 @@ test("a node that serves another domain, or is decommissioned, is told once", ()
   assert.deepEqual(told(stored([away]), stored([away])), []);
 });
 
+test("a weight that changes by a tenth or more is told as a capacity that did", () => {
+  const weighed = (weight: number): StoredTopology => stored([{ ...ONE, weight }]);
+  assert.deepEqual(told(weighed(100), weighed(110)), ["NODE_CAPACITY_CHANGED one a"]);
+  assert.deepEqual(told(weighed(100), weighed(90)), ["NODE_CAPACITY_CHANGED one a"]);
+  assert.deepEqual(told(weighed(100), weighed(109)), []);
+  assert.match(topologyEvents(weighed(0), weighed(50))[0]?.cause ?? "", /its weight was 0 and is 50/);
+});
+
 test("what changes of a node besides is no event", () => {
-  assert.deepEqual(told(stored([ONE]), stored([{ ...ONE, weight: 5, acceptsWrites: false, writeGeneration: 9 }])), []);
+  assert.deepEqual(told(stored([ONE]), stored([{ ...ONE, acceptsWrites: false, writeGeneration: 9 }])), []);
 });

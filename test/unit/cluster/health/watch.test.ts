@@ -203,3 +203,14 @@ test("what a node tells of itself is kept as its heartbeat, with the time", asyn
   assert.equal(heartbeat.storage.capacity?.totalBytes, cluster.handle("a").store.capacityBytes);
   assert.deepEqual([heartbeat.isMaster, heartbeat.diskHealth, heartbeat.uptimeSeconds], [false, "ok", undefined]);
 });
+
+test("a heartbeat has what the node's figures tell of its disk, and nothing made up where they do not", async () => {
+  await using cluster = await openCluster();
+  const { uuid } = cluster.handle("a");
+  const storage = () => cluster.members.get(uuid)?.heartbeat?.storage ?? assert.fail("there is no heartbeat");
+  await cluster.pass(INTERVAL_MS);
+  assert.deepEqual([storage().diskType, storage().ioUtilization], ["unknown", undefined]);
+  cluster.handle("a").figures = { diskType: "nvme", ioUtilization: 0.25 };
+  await cluster.pass(INTERVAL_MS);
+  assert.deepEqual([storage().diskType, storage().ioUtilization, storage().diskModel], ["nvme", 0.25, undefined]);
+});

@@ -34,6 +34,23 @@ function of(ages: VerifiedAges, name: string): NodeAges {
   return ages.last.find(({ node }) => node === name) ?? assert.fail(`no pass over ${name} has ended`);
 }
 
+test("a gateway that does not measure tells what another one has put on record", async () => {
+  const { gateway, client } = await openBox(PRIORITY);
+  await client.put("box/k", BYTES);
+  const [leader, other] = [agesOf(gateway), agesOf(gateway)];
+  await other.refresh();
+  assert.deepEqual(other.last, []);
+  await run(gateway, leader);
+  await other.refresh();
+  assert.deepEqual(other.last, leader.last);
+  assert.equal(other.last.length, 2);
+  // It goes on from there when it leads.
+  gateway.clock.advance(2 * DAY_MS);
+  await run(gateway, other);
+  await run(gateway, leader);
+  assert.deepEqual(leader.last, other.last);
+});
+
 test("a pass tells of every good copy on a node how long ago it was verified", async () => {
   const { gateway, client } = await openBox(PRIORITY);
   await client.put("box/old", BYTES);

@@ -2,7 +2,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Job } from "../../../../src/catalog/records/job.ts";
-import { JobFailedError, type JobWork, RUNNING_MAX } from "../../../../src/replication/jobs/job-runner.ts";
+import {
+  JobFailedError,
+  JobObsoleteError,
+  type JobWork,
+  RUNNING_MAX,
+} from "../../../../src/replication/jobs/job-runner.ts";
 import { FAILURES_KEPT_MAX, isOver, JOBS_KEPT_MAX, JobError } from "../../../../src/replication/jobs/job-store.ts";
 import { sleep } from "../../../../src/shared/clock.ts";
 import { type InMemoryGateway, openInMemoryGateway, turns } from "../../../support/in-memory-gateway.ts";
@@ -122,6 +127,29 @@ test("a paused job stops where it stands and goes on from there; a cancelled one
   }
 });
 
+test("whoever does the work of a job is told when it is cancelled, also where its process is gone", async () => {
+  const gateway = await openGateway();
+  const told: string[] = [];
+  const onCancelled = ({ kind, subject }: Job): void => void told.push(`${kind} ${subject.name}`);
+  const work: JobWork = (live) => sleep(gateway.clock, 1e9, live.signal);
+  const first = openJobs(gateway, { work: { SCRUB: work }, onCancelled });
+  const submit = async (node: string): Promise<string> => {
+    const { id } = (await first.jobs.submit({ ...WISH, kind: "SCRUB", subject: { node } })).view.job;
+    await first.until(id, ({ state }) => state === "running");
+    return id;
+  };
+  const [one, two] = [await submit("d0-0"), await submit("d0-1")];
+  await first.jobs.cancel(one);
+  await first.until(one, isOver);
+  assert.deepEqual(told, ["SCRUB d0-0"]);
+  await first[Symbol.asyncDispose]();
+  await first.jobs.cancel(two);
+  assert.deepEqual(told, ["SCRUB d0-0"]);
+  await using second = openJobs(gateway, { work: { SCRUB: work }, onCancelled });
+  await second.until(two, isOver);
+  assert.deepEqual(told, ["SCRUB d0-0", "SCRUB d0-1"]);
+});
+
 test("a job that waits or is paused is cancelled at once", async () => {
   const gateway = await openGateway();
   const shop = new Workshop();
@@ -172,6 +200,47 @@ test("a job that was running when its process ended goes on in the next one", as
   await gateway.restart();
   await using second = openJobs(gateway, { work: { RESYNC: work } });
   assert.equal((await second.until(id, isOver)).state, "done");
+});
+
+test("what another process left keeps to the number that runs, and comes before what waits", async () => {
+  const gateway = await openGateway();
+  const names = ["d0-0", "d0-1", "d0-2", "d0-3", "d1-0"];
+  const waits: JobWork = async (live) => {
+    live.waiting = true;
+    await sleep(gateway.clock, 1e9, live.signal);
+  };
+  const first = openJobs(gateway, { work: { RESYNC: waits } });
+  for (const node of names) {
+    gateway.clock.advance(1);
+    const { id } = (await first.jobs.submit({ ...WISH, subject: { node } })).view.job;
+    await first.until(id, ({ state }) => state === "running");
+  }
+  await first[Symbol.asyncDispose]();
+  await gateway.restart();
+  const shop = new Workshop();
+  await using second = openJobs(gateway, { work: { RESYNC: shop.work, MIGRATE_FROM_FAILED: shop.work } });
+  gateway.clock.advance(1);
+  await second.jobs.submit({ ...WISH, kind: "MIGRATE_FROM_FAILED", subject: { node: "d1-1" } });
+  gateway.clock.advance(0);
+  await turns(100);
+  assert.deepEqual(shop.begun, names.slice(0, RUNNING_MAX));
+  for (const name of names.slice(0, RUNNING_MAX)) {
+    shop.end(name);
+    await turns(50);
+    gateway.clock.advance(5_000);
+    await turns(50);
+  }
+  assert.deepEqual(shop.begun, [...names, "d1-1"]);
+});
+
+test("a job whose subject has left ends as cancelled and says so", async () => {
+  const gateway = await openGateway();
+  const work: JobWork = async () => {
+    throw new JobObsoleteError("the node is no member any more");
+  };
+  await using box = openJobs(gateway, { work: { RESYNC: work } });
+  const job = await box.run({ ...WISH, subject: { node: "d0-0" } });
+  assert.deepEqual([job.state, job.detail], ["cancelled", "the node is no member any more"]);
 });
 
 test("what ends unforeseen is begun again a few times, then it failed; what cannot succeed fails at once", async () => {
