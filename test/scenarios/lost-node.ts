@@ -1,0 +1,121 @@
+/**
+ * A node is killed and never comes back. Two domains of three nodes and two nodes on standby; the domain is to have three.
+ * A standby node takes the lost one's place, all copies are complete again, and clients go on meanwhile.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { Clients } from "./clients.ts";
+import { Findings, percent, seconds } from "./figures.ts";
+import { openSite, type Scale, type Site } from "./site.ts";
+import { backlog, promotedNodes, total, unproven, until } from "./watch.ts";
+
+const CLIENTS = 6;
+const VERIFY_WIDTH = 8;
+const WARM_UP_MS = 5_000;
+const COPIES = 2;
+/** What clients keep of their quiet rate, at least. */
+const FOREGROUND_SHARE_MIN = 0.7;
+const PROMOTED_TIMEOUT_MS = 120_000;
+/** Until all copies are complete: so long at least, and so many copies a second that have to be made. */
+const COMPLETE_TIMEOUT_MS = 300_000;
+const COPIES_PER_SECOND_MIN = 20;
+
+const LAYOUT = {
+  domains: { a: 3, b: 3, standby: 2 },
+  storage: {
+    "active-domains": ["a", "b"],
+    "standby-domain": "standby",
+    domains: [
+      { name: "a", minNodes: 3 },
+      { name: "b", minNodes: 3 },
+    ],
+    // A scenario does not wait as long as an operator wants a gateway to.
+    health: { "interval-seconds": 2 },
+    promotion: { "interval-seconds": 2, "hysteresis-seconds": 5 },
+  },
+};
+
+export async function lostNode(scale: Scale): Promise<Findings | { readonly skip: string }> {
+  const site = await openSite(LAYOUT, scale);
+  if ("skip" in site) return site;
+  await using _ = site;
+  const findings = new Findings();
+  const { gateway, objects, loaded } = site;
+  const clients = new Clients({ objects, loaded, seed: scale.seed, count: CLIENTS });
+  try {
+    await sleep(WARM_UP_MS);
+    const quietFromMs = performance.now();
+    await sleep(1000 * scale.quietSeconds);
+    const times = await loseNode(site, scale);
+    await clients.stop();
+    const quiet = clients.samples.between(quietFromMs, times.killedMs);
+    const during = clients.samples.between(times.killedMs, times.completeMs);
+    const repairing = clients.samples.between(times.markedMs, times.completeMs);
+    const restored = (await total(gateway, "bulkhead_copies_restored_total")) - times.restoredBefore;
+    const restoredMs = times.completeMs - times.markedMs;
+    const share = during.perSecond / quiet.perSecond;
+    const repairingShare = repairing.perSecond / quiet.perSecond;
+    const perSecond = (1000 * restored) / restoredMs;
+    findings.figure(
+      "objects",
+      `${loaded.length} loaded, ${clients.written} written meanwhile, ${scale.size} bytes each`,
+    );
+    findings.figure("time to promotion", `${seconds(times.promotedMs - times.killedMs)} after the kill`);
+    findings.figure("time until its copies are work", `${seconds(times.markedMs - times.killedMs)} after the kill`);
+    findings.figure("time to full redundancy", `${seconds(times.completeMs - times.killedMs)} after the kill`);
+    const mib = (perSecond * scale.size) / 2 ** 20;
+    findings.figure("repair", `${restored} copies, ${perSecond.toFixed(0)} objects/s, ${mib.toFixed(2)} MiB/s`);
+    findings.clients("clients, quiet", quiet);
+    findings.clients("clients, kill to full redundancy", during);
+    findings.clients("clients, while repair is at work", repairing);
+    findings.figure("foreground", `${percent(share)} of quiet; ${percent(repairingShare)} while repair is at work`);
+    findings.promise(
+      Math.min(share, repairingShare) >= FOREGROUND_SHARE_MIN,
+      `clients kept ${percent(Math.min(share, repairingShare))} of their quiet rate`,
+    );
+  } finally {
+    await clients.stop();
+  }
+  await clients.verify(VERIFY_WIDTH);
+  findings.figure("failures of clients", String(clients.failures.length));
+  findings.promise(clients.failures.length === 0, `clients failed: ${clients.failures.join("; ")}`);
+  const proof = await unproven(gateway, COPIES);
+  findings.figure("objects proven whole", `${proof.objects - proof.below.length} of ${proof.objects}`);
+  const all = loaded.length + clients.written;
+  findings.promise(
+    proof.below.length === 0 && proof.objects === all,
+    `${proof.objects} of ${all} objects proven, without all copies: ${proof.below.slice(0, 5).join(", ") || "none"}`,
+  );
+  return findings;
+}
+
+/** Kills a node and waits until everything is complete without it. Times are monotonic. */
+async function loseNode({ gateway, node, loaded }: Site, { say }: Scale) {
+  const restoredBefore = await total(gateway, "bulkhead_copies_restored_total");
+  const victim = node("a-2");
+  const killedMs = performance.now();
+  await victim.server.kill();
+  say(`${victim.name} is killed`);
+  const promoted = until("a standby node is promoted", PROMOTED_TIMEOUT_MS, async () => {
+    return (await promotedNodes(gateway)).length > 0;
+  });
+  // Both come by themselves, in whichever order.
+  const marked = until("the lost copies are on record as work", PROMOTED_TIMEOUT_MS, async () => {
+    return gateway.output.includes("the copies of a node that is gone are to be made anew");
+  });
+  const [promotedMs, markedMs] = await Promise.all([promoted, marked]);
+  say(
+    `promoted after ${seconds(promotedMs - killedMs)}; the lost copies are work after ${seconds(markedMs - killedMs)}`,
+  );
+  const timeoutMs = COMPLETE_TIMEOUT_MS + (1000 * loaded.length) / COPIES_PER_SECOND_MIN;
+  let toldMs = markedMs;
+  const completeMs = await until("all copies are complete", timeoutMs, async () => {
+    const left = await backlog(gateway);
+    if (performance.now() > toldMs + 10_000) {
+      toldMs = performance.now();
+      say(`${left} copies to be made`);
+    }
+    return left === 0;
+  });
+  say(`complete after ${seconds(completeMs - killedMs)}`);
+  return { killedMs, promotedMs, markedMs, completeMs, restoredBefore };
+}
