@@ -8,6 +8,8 @@
  */
 import { parseArgs } from "node:util";
 import type { Findings } from "../test/scenarios/figures.ts";
+import { fourthNode } from "../test/scenarios/fourth-node.ts";
+import { leaveDomain } from "../test/scenarios/leave-domain.ts";
 import { lostNode } from "../test/scenarios/lost-node.ts";
 import type { Scale } from "../test/scenarios/site.ts";
 import { runSeed } from "../test/support/seeded.ts";
@@ -19,6 +21,8 @@ interface Scenario {
 
 const SCENARIOS: Readonly<Record<string, Scenario>> = {
   "lost-node": { objects: 100_000, run: lostNode },
+  "fourth-node": { objects: 20_000, run: fourthNode },
+  "leave-domain": { objects: 10_000, run: leaveDomain },
 };
 
 const { values, positionals } = parseArgs({

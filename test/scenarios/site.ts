@@ -70,7 +70,11 @@ export async function openSite(layout: Layout, scale: Scale): Promise<Site | { r
         if (found === undefined) throw new Error(`the site has no node ${name}`);
         return found;
       },
-      [Symbol.asyncDispose]: () => stack.disposeAsync(),
+      async [Symbol.asyncDispose]() {
+        // As an operator ends it: that has to work too, whatever happened, and a profile of it is written only then.
+        await gateway.stop();
+        await stack.disposeAsync();
+      },
     };
   } catch (error) {
     await stack.disposeAsync();
