@@ -61,9 +61,10 @@ async function main(): Promise<number> {
     return 2;
   }
   process.stdout.write(`\n${name}, seed ${seed}\n${findings.lines.map((line) => `  ${line}\n`).join("")}`);
-  for (const broken of findings.broken) process.stdout.write(`broken: ${broken}\n`);
-  process.stdout.write(`${findings.broken.length} promises broken\n`);
-  return findings.broken.length === 0 ? 0 : 1;
+  const broken = [...findings.broken, ...findings.slow];
+  for (const what of broken) process.stdout.write(`broken: ${what}\n`);
+  process.stdout.write(`${broken.length} promises broken\n`);
+  return broken.length === 0 ? 0 : 1;
 }
 
 try {

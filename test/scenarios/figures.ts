@@ -55,6 +55,8 @@ export class Findings {
   readonly lines: string[] = [];
   /** Promises that did not hold. */
   readonly broken: string[] = [];
+  /** Those of speed that did not: they mean something on a machine that has nothing else to do. */
+  readonly slow: string[] = [];
 
   figure(name: string, value: string): void {
     this.lines.push(`${`${name}:`.padEnd(34)}${value}`);
@@ -62,6 +64,10 @@ export class Findings {
 
   promise(holds: boolean, what: string): void {
     if (!holds) this.broken.push(what);
+  }
+
+  speed(holds: boolean, what: string): void {
+    if (!holds) this.slow.push(what);
   }
 
   clients(name: string, { perSecond, perSecondLowest, p50Ms, p99Ms }: Phase): void {

@@ -84,6 +84,8 @@ async function leave(site: Site, findings: Findings, { say }: Scale): Promise<vo
     await addNode(gateway, name, { server, domain: "new" });
   }
   await bulkhead(gateway, "domains", "set", "new", "--accepts-writes", "yes");
+  // From here on some objects have their copies in the old domain and in the new one: those of the old go elsewhere.
+  await sleep(WARM_UP_MS);
   const drainedFromMs = performance.now();
   await bulkhead(gateway, "domains", "drain", "old", "--to", "new");
   const timeoutMs = TIMEOUT_MS + (1000 * loaded.length) / COPIES_PER_SECOND_MIN;

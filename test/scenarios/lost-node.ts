@@ -68,7 +68,7 @@ export async function lostNode(scale: Scale): Promise<Findings | { readonly skip
     findings.clients("clients, kill to full redundancy", during);
     findings.clients("clients, while repair is at work", repairing);
     findings.figure("foreground", `${percent(share)} of quiet; ${percent(repairingShare)} while repair is at work`);
-    findings.promise(
+    findings.speed(
       Math.min(share, repairingShare) >= FOREGROUND_SHARE_MIN,
       `clients kept ${percent(Math.min(share, repairingShare))} of their quiet rate`,
     );

@@ -55,12 +55,12 @@ function after(state: PaceState, times: number, seen: Parameters<typeof nextPace
 test("it slows down where clients wait longer than in quiet times, and speeds up again when they do not", () => {
   const calm = { inflight: 2, latencyMs: 4, restoredBytesPerSecond: 50 * MIB, restoredCopiesPerSecond: 40 };
   const quiet = after(FIRST_PACE, 5, calm);
-  const slowed = after(quiet, 3, { ...calm, inflight: 8, latencyMs: 6 });
+  const slowed = after(quiet, 5, { ...calm, inflight: 8, latencyMs: 8 });
   assert.ok(slowed.bytesPerSecond < quiet.bytesPerSecond / 2);
   assert.ok(slowed.copiesPerSecond < quiet.copiesPerSecond / 2);
   const floor = after(slowed, 12, { ...calm, inflight: 8, latencyMs: 400 });
   assert.equal(floor.bytesPerSecond, floor.bandwidthBytesPerSecond * FLOOR_SHARE);
-  const again = after(floor, 5, calm);
+  const again = after(floor, 20, calm);
   assert.ok(again.bytesPerSecond > floor.bytesPerSecond);
   const idle = nextPace(floor, { ...calm, inflight: 0, latencyMs: undefined });
   assert.ok(idle.bytesPerSecond > nextPace(floor, calm).bytesPerSecond);
@@ -83,34 +83,51 @@ test("with nobody there a pace that was found too slow grows to what the nodes c
 
 /**
  * Clients that each wait for an answer before they ask again, and a few copies at a time, on nodes that do so much work a
- * second and share it among whoever asks. Latencies stray by chance.
+ * second and share it among whoever asks. What single latencies stray by, and what the nodes can do at a time, is chance.
  */
-function shareOfQuietRate(seed: number, steps: number): { readonly clients: number; readonly copiesPerSecond: number } {
+function closedLoop(seed: number, steps: number, strays: { readonly latency: number; readonly work: number }) {
   const [clients, copiers, workPerSecond, workOfRequest, workOfCopy] = [6, 4, 600, 1.5, 2.5];
   const chance = seeded(seed);
-  const quietRate = workPerSecond / workOfRequest;
-  const unbounded = ((workPerSecond / workOfCopy) * copiers) / (clients + copiers);
-  let state = paceAfterPause(FIRST_PACE, (1000 * clients) / quietRate);
-  let [sum, copies] = [0, 0];
+  const stray = (by: number): number => Math.exp(by * (chance.next() + chance.next() + chance.next() - 1.5) * 2);
+  let state = paceAfterPause(FIRST_PACE, (1000 * clients * workOfRequest) / workPerSecond);
+  let [rates, quietRates, copies, weather] = [0, 0, 0, 0];
   for (let step = 0; step < steps; step++) {
+    weather = 0.85 * weather + 0.5 * Math.log(stray(strays.work));
+    const work = workPerSecond * Math.exp(weather);
+    const unbounded = ((work / workOfCopy) * copiers) / (clients + copiers);
     const restoredCopiesPerSecond = Math.min(state.copiesPerSecond, unbounded);
-    const rate = (workPerSecond - restoredCopiesPerSecond * workOfCopy) / workOfRequest;
-    const latencyMs = ((1000 * clients) / rate) * (0.9 + 0.2 * chance.next());
-    sum += rate / quietRate;
+    const rate = (work - restoredCopiesPerSecond * workOfCopy) / workOfRequest;
+    rates += rate;
+    quietRates += work / workOfRequest;
     copies += restoredCopiesPerSecond;
+    const latencyMs = ((1000 * clients) / rate) * stray(strays.latency);
     const restoredBytesPerSecond = 4096 * restoredCopiesPerSecond;
     state = nextPace(state, { inflight: clients, latencyMs, restoredBytesPerSecond, restoredCopiesPerSecond });
   }
-  return { clients: sum / steps, copiesPerSecond: copies / steps };
+  return { clients: rates / quietRates, copiesPerSecond: copies / steps };
 }
 
-test("however long small copies are restored, clients keep three quarters of their rate, and copies get on", () => {
-  for (const steps of [60, 600, 6_000]) {
-    for (let seed = 1; seed <= 20; seed++) {
-      const { clients, copiesPerSecond } = shareOfQuietRate(seed, steps);
-      assert.ok(clients >= 0.75, `seed ${seed}: clients had ${clients} of their rate in ${steps} s`);
-      assert.ok(copiesPerSecond >= 15, `seed ${seed}: ${copiesPerSecond} copies a second`);
+test("however long small copies are restored, clients keep seven tenths of their rate, and copies get on", () => {
+  for (const strays of [
+    { latency: 0, work: 0 },
+    { latency: 0.1, work: 0 },
+    { latency: 0.05, work: 0.2 },
+  ]) {
+    for (const steps of [60, 600, 6_000]) {
+      for (let seed = 1; seed <= 10; seed++) {
+        const { clients, copiesPerSecond } = closedLoop(seed, steps, strays);
+        const where = `seed ${seed}, ${JSON.stringify(strays)}, ${steps} s`;
+        assert.ok(clients >= 0.7, `${where}: clients had ${clients} of their rate`);
+        assert.ok(copiesPerSecond >= 20, `${where}: ${copiesPerSecond} copies a second`);
+      }
     }
+  }
+});
+
+test("latencies that stray by half do not pass for a slowdown for good", () => {
+  for (let seed = 1; seed <= 10; seed++) {
+    const { copiesPerSecond } = closedLoop(seed, 6_000, { latency: 0.4, work: 0 });
+    assert.ok(copiesPerSecond >= 28, `seed ${seed}: ${copiesPerSecond} copies a second`);
   }
 });
 
