@@ -1,8 +1,10 @@
 /** What an operator types while a scenario runs. */
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { MinioServer } from "../support/find-minio.ts";
-import type { Gateway } from "../support/gateway.ts";
-import { bulkhead, type JobReport } from "../support/job-client.ts";
+import { BULKHEAD, type Gateway } from "../support/gateway.ts";
+import type { JobReport } from "../support/job-client.ts";
+import { succeed } from "../support/programs.ts";
 
 const OVER = ["done", "done-with-failures", "failed", "cancelled"];
 const LOOK_MS = 200;
@@ -13,9 +15,14 @@ export async function addNode(
   name: string,
   { server, domain }: { readonly server: MinioServer; readonly domain: string },
 ): Promise<void> {
-  const keys = { BULKHEAD_NODE_ACCESS_KEY: server.accessKey, BULKHEAD_NODE_SECRET_KEY: server.secretKey };
-  Object.assign(process.env, keys);
-  await bulkhead(gateway, "nodes", "add", name, "--endpoint", server.endpoint, "--domain", domain, "--host", name);
+  const env = {
+    BULKHEAD_ADMIN_URL: gateway.adminUrl,
+    BULKHEAD_ADMIN_API_KEY_FILE: join(gateway.dataDir, "keys/admin-api-key"),
+    BULKHEAD_NODE_ACCESS_KEY: server.accessKey,
+    BULKHEAD_NODE_SECRET_KEY: server.secretKey,
+  };
+  const place = ["--endpoint", server.endpoint, "--domain", domain, "--host", name];
+  await succeed("sh", [BULKHEAD, "nodes", "add", name, ...place], { env });
 }
 
 /** All jobs of a kind, those that began by themselves among them. */

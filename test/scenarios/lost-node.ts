@@ -5,13 +5,16 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Clients } from "./clients.ts";
 import { Findings, percent, seconds } from "./figures.ts";
-import { openSite, type Scale, type Site } from "./site.ts";
+import { LOADED, openSite, type Scale, type Site } from "./site.ts";
 import { backlog, promotedNodes, total, unproven, until } from "./watch.ts";
 
 const CLIENTS = 6;
 const VERIFY_WIDTH = 8;
 const WARM_UP_MS = 5_000;
 const COPIES = 2;
+const RESTORED = "bulkhead_copies_restored_total";
+/** Of the objects, a third of which the node had: when so many copies are work, its copies are being put on record. */
+const MARKED_SHARE = 0.05;
 /** What clients keep of their quiet rate, at least. */
 const FOREGROUND_SHARE_MIN = 0.7;
 const PROMOTED_TIMEOUT_MS = 120_000;
@@ -50,7 +53,7 @@ export async function lostNode(scale: Scale): Promise<Findings | { readonly skip
     const quiet = clients.samples.between(quietFromMs, times.killedMs);
     const during = clients.samples.between(times.killedMs, times.completeMs);
     const repairing = clients.samples.between(times.markedMs, times.completeMs);
-    const restored = (await total(gateway, "bulkhead_copies_restored_total")) - times.restoredBefore;
+    const restored = (await total(gateway, RESTORED)) - times.restoredBefore;
     const restoredMs = times.completeMs - times.markedMs;
     const share = during.perSecond / quiet.perSecond;
     const repairingShare = repairing.perSecond / quiet.perSecond;
@@ -90,7 +93,7 @@ export async function lostNode(scale: Scale): Promise<Findings | { readonly skip
 
 /** Kills a node and waits until everything is complete without it. Times are monotonic. */
 async function loseNode({ gateway, node, loaded }: Site, { say }: Scale) {
-  const restoredBefore = await total(gateway, "bulkhead_copies_restored_total");
+  const restoredBefore = await total(gateway, RESTORED);
   const victim = node("a-2");
   const killedMs = performance.now();
   await victim.server.kill();
@@ -100,21 +103,23 @@ async function loseNode({ gateway, node, loaded }: Site, { say }: Scale) {
   });
   // Both come by themselves, in whichever order.
   const marked = until("the lost copies are on record as work", PROMOTED_TIMEOUT_MS, async () => {
-    return gateway.output.includes("the copies of a node that is gone are to be made anew");
+    const restored = (await total(gateway, RESTORED)) - restoredBefore;
+    return restored + (await backlog(gateway)) > loaded.length * MARKED_SHARE;
   });
   const [promotedMs, markedMs] = await Promise.all([promoted, marked]);
   say(
     `promoted after ${seconds(promotedMs - killedMs)}; the lost copies are work after ${seconds(markedMs - killedMs)}`,
   );
   const timeoutMs = COMPLETE_TIMEOUT_MS + (1000 * loaded.length) / COPIES_PER_SECOND_MIN;
-  let toldMs = markedMs;
-  const completeMs = await until("all copies are complete", timeoutMs, async () => {
+  let [toldMs, completeMs] = [markedMs, markedMs];
+  await until("all copies are complete", timeoutMs, async () => {
     const left = await backlog(gateway);
-    if (performance.now() > toldMs + 10_000) {
-      toldMs = performance.now();
+    completeMs = performance.now();
+    if (completeMs > toldMs + 10_000) {
+      toldMs = completeMs;
       say(`${left} copies to be made`);
     }
-    return left === 0;
+    return left === 0 && (await unproven(gateway, COPIES, LOADED)).below.length === 0;
   });
   say(`complete after ${seconds(completeMs - killedMs)}`);
   return { killedMs, promotedMs, markedMs, completeMs, restoredBefore };

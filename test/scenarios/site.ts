@@ -6,7 +6,9 @@ import { inParallel } from "../support/in-parallel.ts";
 import { seconds } from "./figures.ts";
 import { Objects } from "./objects.ts";
 
-const BUCKET = "measured";
+export const BUCKET = "measured";
+/** What the keys of loaded objects begin with. */
+export const LOADED = "loaded/";
 const LOAD_WIDTH = 12;
 const LOAD_TOLD_EVERY = 10_000;
 
@@ -32,7 +34,7 @@ export interface Site extends AsyncDisposable {
   /** Servers that no configuration names yet. */
   readonly spare: readonly MinioServer[];
   readonly objects: Objects;
-  /** The keys of the objects that were loaded. */
+  /** The keys of the objects that were loaded; each begins with `LOADED`. */
   readonly loaded: readonly string[];
   node(name: string): SiteNode;
 }
@@ -83,15 +85,12 @@ export async function openSite(layout: Layout, scale: Scale): Promise<Site | { r
 }
 
 function configuration(nodes: readonly SiteNode[], storage: object): object {
-  const [first] = nodes;
   return {
     log: { level: "warn" },
     storage: {
-      // All servers have the same keys, so that those which are added need none of their own.
-      accessKey: first?.server.accessKey,
-      secretKey: first?.server.secretKey,
       nodes: nodes.map(({ name, domain, server }) => ({
         ...{ name, endpoint: server.endpoint, faultDomain: domain },
+        ...{ accessKey: server.accessKey, secretKey: server.secretKey },
         // By their addresses all nodes would be on one host.
         host: name,
       })),
@@ -101,7 +100,7 @@ function configuration(nodes: readonly SiteNode[], storage: object): object {
 }
 
 async function load(objects: Objects, { objects: count, say }: Scale): Promise<string[]> {
-  const keys = Array.from({ length: count }, (_, number) => `loaded/${String(number).padStart(7, "0")}`);
+  const keys = Array.from({ length: count }, (_, number) => `${LOADED}${String(number).padStart(7, "0")}`);
   await objects.createBucket();
   const beganMs = performance.now();
   let done = 0;

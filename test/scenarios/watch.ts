@@ -1,6 +1,7 @@
 /** What the admin API tells while a scenario runs. */
 import { eventually } from "../support/eventually.ts";
 import type { Gateway } from "../support/gateway.ts";
+import { BUCKET } from "./site.ts";
 
 const CLUSTER = "/api/v1/storage/cluster";
 const PROOFS_PER_PAGE = 1_000;
@@ -23,19 +24,29 @@ export async function promotedNodes(gateway: Gateway): Promise<string[]> {
 
 /** Waits until a look at the cluster shows what is waited for. @returns when that was, monotonic */
 export async function until(what: string, timeoutMs: number, look: () => Promise<boolean>): Promise<number> {
-  await eventually(what, { timeoutMs, intervalMs: 250 }, async () => {
+  await eventually(what, { timeoutMs, intervalMs: 500 }, async () => {
     if (!(await look())) throw new Error("not yet");
   });
   return performance.now();
 }
 
-/** The objects with fewer good copies than they are to have, or with one on a node that cannot be asked. */
-export async function unproven(gateway: Gateway, copies: number): Promise<{ objects: number; below: string[] }> {
+/**
+ * The objects with fewer good copies than they are to have, or with one on a node that cannot be asked.
+ * @param prefix of the keys that are looked at
+ */
+export async function unproven(
+  gateway: Gateway,
+  copies: number,
+  prefix = "",
+): Promise<{ objects: number; below: string[] }> {
   const below: string[] = [];
   let objects = 0;
   for (let after: string | null = ""; after !== null; ) {
-    const from: string = after === "" ? "" : `&after=${encodeURIComponent(after)}`;
-    const page = (await gateway.admin(`/api/v1/prove?limit=${PROOFS_PER_PAGE}${from}`)) as ProofPage;
+    const query: string = new URLSearchParams({
+      ...{ bucket: BUCKET, prefix, limit: String(PROOFS_PER_PAGE) },
+      ...(after === "" ? {} : { after }),
+    }).toString();
+    const page = (await gateway.admin(`/api/v1/prove?${query}`)) as ProofPage;
     objects += page.objects.length;
     for (const { key, below_policy, reachable_copies } of page.objects) {
       if (below_policy || (reachable_copies ?? copies) < copies) below.push(key);
