@@ -50,31 +50,11 @@ export async function lostNode(scale: Scale): Promise<Findings | { readonly skip
     await sleep(1000 * scale.quietSeconds);
     const times = await loseNode(site, scale);
     await clients.stop();
-    const quiet = clients.samples.between(quietFromMs, times.killedMs);
-    const during = clients.samples.between(times.killedMs, times.completeMs);
-    const repairing = clients.samples.between(times.markedMs, times.completeMs);
     const restored = (await total(gateway, RESTORED)) - times.restoredBefore;
-    const restoredMs = times.completeMs - times.markedMs;
-    const share = during.perSecond / quiet.perSecond;
-    const repairingShare = repairing.perSecond / quiet.perSecond;
-    const perSecond = (1000 * restored) / restoredMs;
-    findings.figure(
-      "objects",
-      `${loaded.length} loaded, ${clients.written} written meanwhile, ${scale.size} bytes each`,
-    );
-    findings.figure("time to promotion", `${seconds(times.promotedMs - times.killedMs)} after the kill`);
-    findings.figure("time until its copies are work", `${seconds(times.markedMs - times.killedMs)} after the kill`);
-    findings.figure("time to full redundancy", `${seconds(times.completeMs - times.killedMs)} after the kill`);
-    const mib = (perSecond * scale.size) / 2 ** 20;
-    findings.figure("repair", `${restored} copies, ${perSecond.toFixed(0)} objects/s, ${mib.toFixed(2)} MiB/s`);
-    findings.clients("clients, quiet", quiet);
-    findings.clients("clients, kill to full redundancy", during);
-    findings.clients("clients, while repair is at work", repairing);
-    findings.figure("foreground", `${percent(share)} of quiet; ${percent(repairingShare)} while repair is at work`);
-    findings.speed(
-      Math.min(share, repairingShare) >= FOREGROUND_SHARE_MIN,
-      `clients kept ${percent(Math.min(share, repairingShare))} of their quiet rate`,
-    );
+    const written = `${clients.written} written meanwhile, ${scale.size} bytes each`;
+    findings.figure("objects", `${loaded.length} loaded, ${written}`);
+    tell(findings, times, { restored, bytes: scale.size });
+    compare(findings, clients, { ...times, quietFromMs });
   } finally {
     await clients.stop();
   }
@@ -91,8 +71,47 @@ export async function lostNode(scale: Scale): Promise<Findings | { readonly skip
   return findings;
 }
 
-/** Kills a node and waits until everything is complete without it. Times are monotonic. */
-async function loseNode({ gateway, node, loaded }: Site, { say }: Scale) {
+/** When what happened, monotonic. */
+interface Times {
+  readonly killedMs: number;
+  readonly promotedMs: number;
+  /** When the lost copies were work for repair. */
+  readonly markedMs: number;
+  readonly completeMs: number;
+}
+
+function tell(
+  findings: Findings,
+  { killedMs, promotedMs, markedMs, completeMs }: Times,
+  { restored, bytes }: { readonly restored: number; readonly bytes: number },
+): void {
+  const perSecond = (1000 * restored) / (completeMs - markedMs);
+  findings.figure("time to promotion", `${seconds(promotedMs - killedMs)} after the kill`);
+  findings.figure("time until its copies are work", `${seconds(markedMs - killedMs)} after the kill`);
+  findings.figure("time to full redundancy", `${seconds(completeMs - killedMs)} after the kill`);
+  const mib = (perSecond * bytes) / 2 ** 20;
+  findings.figure("repair", `${restored} copies, ${perSecond.toFixed(0)} objects/s, ${mib.toFixed(2)} MiB/s`);
+}
+
+/** What clients had after the kill, against the quiet window before it. */
+function compare(findings: Findings, { samples }: Clients, times: Times & { readonly quietFromMs: number }): void {
+  const quiet = samples.between(times.quietFromMs, times.killedMs);
+  const during = samples.between(times.killedMs, times.completeMs);
+  const repairing = samples.between(times.markedMs, times.completeMs);
+  findings.clients("clients, quiet", quiet);
+  findings.clients("clients, kill to full redundancy", during);
+  findings.clients("clients, while repair is at work", repairing);
+  const [share, repairingShare] = [during.perSecond / quiet.perSecond, repairing.perSecond / quiet.perSecond];
+  findings.figure("foreground", `${percent(share)} of quiet; ${percent(repairingShare)} while repair is at work`);
+  const least = Math.min(share, repairingShare);
+  findings.speed(least >= FOREGROUND_SHARE_MIN, `clients kept ${percent(least)} of their quiet rate`);
+}
+
+/** Kills a node and waits until everything is complete without it. */
+async function loseNode(
+  { gateway, node, loaded }: Site,
+  { say }: Scale,
+): Promise<Times & { readonly restoredBefore: number }> {
   const restoredBefore = await total(gateway, RESTORED);
   const victim = node("a-2");
   const killedMs = performance.now();
