@@ -6,6 +6,8 @@ import { systemErrorCode } from "../shared/errors.ts";
 import { CliError, EXIT } from "./errors.ts";
 
 const ANSWER_TIMEOUT_MS = 15_000;
+/** It is as it was asked for; something was made; something has begun. */
+const SUCCESSES: ReadonlySet<number> = new Set([200, 201, 202]);
 
 export interface AdminAccess {
   /** Without a slash at its end. */
@@ -61,7 +63,7 @@ export class AdminClient {
   async #ask<T>(path: string, schema: z.ZodType<T>, call: Call): Promise<T> {
     const { url } = this.#access;
     const { status, body } = await this.#request(path, call);
-    if (status !== 200 && status !== 202) throw new CliError(EXIT.failed, this.#describeProblem(status, body));
+    if (!SUCCESSES.has(status)) throw new CliError(EXIT.failed, this.#describeProblem(status, body));
     const answer = schema.safeParse(body);
     if (answer.success) return answer.data;
     throw new CliError(EXIT.failed, `what answers at ${url}${path} is not the admin API of this version of Bulkhead`, {

@@ -2,7 +2,7 @@
 
 /** Requests that moved no more than this are small: their latency tells of the nodes, and not of their own size. */
 const SMALL_BYTES_MAX = 262_144;
-/** Latencies kept between two looks; more are left out. */
+/** Latencies kept between two looks: the last ones. */
 const LATENCIES_MAX = 512;
 
 /** A request as the S3 server reports its end. */
@@ -15,7 +15,8 @@ export interface EndedRequest {
 
 export class ForegroundMeter {
   #inflight = 0;
-  #latenciesMs: number[] = [];
+  readonly #latenciesMs: number[] = [];
+  #ended = 0;
 
   started(): void {
     this.#inflight += 1;
@@ -25,14 +26,20 @@ export class ForegroundMeter {
     this.#inflight -= 1;
     // A refusal is quick, however the nodes are.
     if (status >= 400 || receivedBytes + sentBytes > SMALL_BYTES_MAX) return;
-    if (this.#latenciesMs.length < LATENCIES_MAX) this.#latenciesMs.push(durationMs);
+    this.#latenciesMs[this.#ended % LATENCIES_MAX] = durationMs;
+    this.#ended += 1;
   }
 
-  /** What was seen since the last look: requests under way, and the middle latency of the small ones that ended. */
+  /**
+   * What was seen since the last look: requests under way, and the usual latency of the small ones that ended. That is the
+   * mean of their middle half. A median would leap between reads and writes where there are as many of either.
+   */
   take(): { readonly inflight: number; readonly latencyMs: number | undefined } {
-    const sorted = this.#latenciesMs.sort((a, b) => a - b);
-    const latencyMs = sorted[sorted.length >>> 1];
-    this.#latenciesMs = [];
+    const sorted = this.#latenciesMs.splice(0).sort((a, b) => a - b);
+    this.#ended = 0;
+    const outside = sorted.length >>> 2;
+    const middle = sorted.slice(outside, sorted.length - outside);
+    const latencyMs = middle.length === 0 ? undefined : middle.reduce((sum, each) => sum + each, 0) / middle.length;
     return { inflight: this.#inflight, latencyMs };
   }
 }

@@ -134,7 +134,7 @@ export const storageSettings = z.strictObject({
     .strictObject({
       rateLimitPerSecond: wordOrInteger(["auto"], 1, 100_000)
         .prefault("auto")
-        .register(settingNotes, { meaning: "copies restored a second; `auto`: no limit but that of their bytes" }),
+        .register(settingNotes, { meaning: "copies restored a second; `auto`: as many as clients let it" }),
       bandwidthLimitMib: wordOrInteger(["auto"], 1, 100_000)
         .prefault("auto")
         .register(settingNotes, { meaning: "MiB restored a second" }),

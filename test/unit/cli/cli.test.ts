@@ -549,7 +549,7 @@ describe("what is printed", () => {
   });
 
   test("a node is added with its keys from the environment or a file, never shown, and told to be wrong where it is", async () => {
-    admin.answer("POST /api/v1/storage/cluster/nodes", { workers: WORKERS.workers.slice(0, 1) });
+    admin.answer("POST /api/v1/storage/cluster/nodes", { workers: WORKERS.workers.slice(0, 1) }, 201);
     const place = ["--endpoint", "http://10.0.0.9:9000", "--domain", "a"];
     const env = { BULKHEAD_NODE_ACCESS_KEY: "access", BULKHEAD_NODE_SECRET_KEY: "secret-of-node" };
     const added = await run(["nodes", "add", "node-c", ...place, "--weight", "50"], { env });
@@ -564,7 +564,7 @@ describe("what is printed", () => {
     const files = { "data/keys/admin-api-key": KEY, "/the/secret": "from-a-file" };
     await run(["nodes", "add", "node-c", ...place, "--access-key", "k", "--secret-key-file", "/the/secret"], { files });
     assert.deepEqual(JSON.parse(admin.sent.pop() ?? ""), { ...sent, access_key: "k", secret_key: "from-a-file" });
-    admin.answer("POST /api/v1/storage/cluster/nodes", { workers: WORKERS.workers.slice(1, 2) });
+    admin.answer("POST /api/v1/storage/cluster/nodes", { workers: WORKERS.workers.slice(1, 2) }, 201);
     assert.equal((await run(["nodes", "add", "node-s", ...place])).code, 1, "its first check failed");
     admin.sent.pop();
     for (const wrong of ["nodes add node-c", "nodes add node-c --endpoint http://x", "domains set a", "config set"]) {
@@ -586,11 +586,11 @@ describe("what is printed", () => {
     admin.answer("DELETE /api/v1/storage/cluster/nodes/a?lost=true", { removed: "a", copies_on_record: true });
     assert.match((await run("nodes remove a --lost")).stdout, /its copies are made anew/);
     const DOMAINS = { replication_factor: 2, write_quorum: 2, domains: [] };
-    admin.answer("POST /api/v1/storage/cluster/domains", DOMAINS);
+    admin.answer("POST /api/v1/storage/cluster/domains", DOMAINS, 201);
     admin.answer("PATCH /api/v1/storage/cluster/domains/c", DOMAINS);
     admin.answer("DELETE /api/v1/storage/cluster/domains/c", DOMAINS);
     admin.sent.splice(0);
-    await run("domains add c --replica-count 2 --priority 0");
+    assert.equal((await run("domains add c --replica-count 2 --priority 0")).code, 0);
     await run("domains set c --accepts-writes yes");
     const removed = await run("domains remove c --json");
     assert.deepEqual(JSON.parse(removed.stdout), DOMAINS);
