@@ -48,6 +48,8 @@ export interface RedundancyDeps {
   readonly refreshTopology: () => Promise<void>;
   /** Always granted when absent. */
   readonly acquireLease?: AcquireLease;
+  /** Whether this gateway may be cut off itself, see cluster/health/isolation.ts. */
+  readonly holdsBack?: () => boolean;
   readonly onPromoted?: (node: Id, domain: string) => void;
   readonly recordEvent?: (event: DomainEvent) => void;
   /** Told of each slot that was made good, see RepairDeps. */
@@ -153,6 +155,7 @@ export function keepRedundancy(
       return more || deadLetters > 0 ? undefined : domains;
     },
     refresh: deps.refreshTopology,
+    ...(deps.holdsBack === undefined ? {} : { holdsBack: deps.holdsBack }),
     onPromoted(node, domain) {
       absent.wake();
       runRepair();

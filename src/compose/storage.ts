@@ -13,6 +13,7 @@ import { setNode } from "../cluster/change-nodes.ts";
 import type { EventLog } from "../cluster/events/event.ts";
 import { topologyEvents } from "../cluster/events/topology-events.ts";
 import { rejoinNode } from "../cluster/health/decommissioner.ts";
+import type { IsolationGuard } from "../cluster/health/isolation-guard.ts";
 import { LiveTopology } from "../cluster/live-topology.ts";
 import type { Members } from "../cluster/members.ts";
 import { Membership } from "../cluster/membership.ts";
@@ -100,6 +101,8 @@ export interface Storage extends AsyncDisposable {
   readonly care: CatalogCare;
   readonly durability: Durability;
   readonly coordination: Coordination;
+  /** Whether this gateway may be cut off itself. */
+  readonly isolation: IsolationGuard;
   readonly events: EventLog;
   /** Resolves when this process goes by it. @throws TopologyChangeError; CatalogError */
   readonly rejoinNode: (name: string) => Promise<void>;
@@ -217,7 +220,7 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
     }),
   );
 
-  stack.use(
+  const { isolation } = stack.use(
     careForHealth({
       config,
       secrets: deps.secrets,
@@ -260,12 +263,13 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
     whileLeading: (run) => leadership.whileLeading(run),
     acquireLease: (name) => coordination.acquire(name, config.storage.consistencyRepair.lockTimeoutMs),
     refreshTopology: () => liveTopology.refresh(),
+    holdsBack: () => isolation.holdsBack(),
     onRestored(cause, bytes, sinceMs) {
       metrics.copyRestored(cause, bytes);
       durability.restoreTimes.restored(cause, sinceMs);
     },
   };
-  const lost = new LostNodes(members);
+  const lost = new LostNodes(members, () => isolation.holdsBack());
   const repairLimits = repairOptions(redundancyDeps, lost);
   const repairer = new Repairer({ ...leaders, damageLedger: ledger, reader, discard, random, ...repairLimits });
   const openReads = new OpenReads(clock);
@@ -408,6 +412,7 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
     care,
     durability,
     coordination,
+    isolation,
     events,
     rejoinNode: async (name) => {
       await rejoinNode(catalog, name);

@@ -34,6 +34,8 @@ export interface PromoterDeps {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly limits: PromotionLimits;
+  /** Whether this gateway may be cut off itself: what it misses says nothing of a domain then. */
+  readonly holdsBack?: () => boolean;
   /** Domains of which something wants repair; `undefined` where that cannot be told. */
   readonly domainsWithWork: () => Promise<ReadonlySet<string> | undefined>;
   /** Resolves when this process goes by what the catalog says of the topology. */
@@ -54,7 +56,12 @@ export class Promoter {
 
   /** One look. @throws CatalogError */
   async run(signal: AbortSignal): Promise<void> {
-    const { members, clock, limits, domainsWithWork } = this.#deps;
+    const { members, clock, limits, domainsWithWork, holdsBack } = this.#deps;
+    if (holdsBack?.() === true) {
+      // How long a domain has been short or well is counted anew from when it can be seen.
+      this.#memory = { ...NO_MEMORY, changedAtMs: this.#memory.changedAtMs };
+      return;
+    }
     const { topology } = members();
     const facts = await this.#facts(topology);
     const promoted = topology.nodes.some(({ domain, homeDomain }) => domain !== homeDomain);
