@@ -20,14 +20,6 @@ import {
   standbyNodes,
 } from "./plan-promotion.ts";
 
-export interface DomainEvent {
-  readonly kind: "NODE_DOMAIN_CHANGED";
-  /** Names. */
-  readonly node: string;
-  readonly domain: string;
-  readonly cause: string;
-}
-
 export interface PromoterDeps {
   readonly catalog: Catalog;
   readonly members: () => Members;
@@ -43,7 +35,6 @@ export interface PromoterDeps {
   /** Told after the commit, when this process goes by it. */
   readonly onPromoted?: (node: Id, domain: string) => void;
   readonly onDemoted?: (node: Id, domain: string) => void;
-  readonly recordEvent?: (event: DomainEvent) => void;
 }
 
 export class Promoter {
@@ -143,19 +134,13 @@ export class Promoter {
   }
 
   async #commit({ kind, node, domain, cause }: PromotionDecision, epoch?: number): Promise<void> {
-    const { catalog, logger, refresh, recordEvent, onPromoted, onDemoted } = this.#deps;
+    const { catalog, logger, refresh, onPromoted, onDemoted } = this.#deps;
     const under = epoch === undefined ? {} : { epoch };
     if (kind === "promote") await promoteNode(catalog, { node: node.name, domain, ...under });
     else await demoteNode(catalog, { node: node.name, ...under });
     const facts = { node: node.name, domain, cause };
     logger.warn(facts, kind === "promote" ? "a standby node was promoted" : "a promoted node is demoted");
     await refresh();
-    recordEvent?.({
-      kind: "NODE_DOMAIN_CHANGED",
-      node: node.name,
-      domain: kind === "promote" ? domain : node.homeDomain,
-      cause,
-    });
     if (kind === "promote") onPromoted?.(node.uuid, domain);
     else onDemoted?.(node.uuid, domain);
   }

@@ -13,7 +13,12 @@ import { promoteSurplus } from "../promote-surplus.ts";
 import { type SlotLedger, withSlot } from "../slot-ledger.ts";
 import { verifyCopy } from "../verify-copy.ts";
 import { isAbsent } from "./absent-nodes.ts";
-import type { RepairThrottle } from "./repair-throttle.ts";
+
+/** How fast copies may be made. */
+export interface RepairThrottle {
+  /** Resolves when so much may be restored. @throws the signal's reason */
+  take(copies: number, bytes: number, signal: AbortSignal): Promise<void>;
+}
 
 export interface SlotRepairDeps extends CopyBlobDeps {
   readonly catalog: Catalog;
