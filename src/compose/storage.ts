@@ -219,11 +219,11 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
   const redundancyDeps: RedundancyDeps = {
     pace: pacing.restoring,
     isGivenUp: (uuid) => jobs.isGivenUp(uuid),
+    holdsBack: () => isolation.holdsBack(),
     ...{ config, catalog, leaders, members, ledger, clock, loggers, metrics },
     whileLeading: (run) => leadership.whileLeading(run),
     acquireLease: (name) => coordination.acquire(name, config.storage.consistencyRepair.lockTimeoutMs),
     refreshTopology: () => liveTopology.refresh(),
-    holdsBack: () => isolation.holdsBack(),
     onRestored(cause, bytes, sinceMs) {
       metrics.copyRestored(cause, bytes);
       durability.restoreTimes.restored(cause, sinceMs);

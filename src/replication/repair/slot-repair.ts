@@ -14,7 +14,7 @@ import { type SlotLedger, withSlot } from "../slot-ledger.ts";
 import { verifyCopy } from "../verify-copy.ts";
 import { isAbsent } from "./absent-nodes.ts";
 
-/** How fast copies may be made. */
+/** Limits of repair: copies and bytes that it restores a second. */
 export interface RepairThrottle {
   /** Resolves when so much may be restored. @throws the signal's reason */
   take(copies: number, bytes: number, signal: AbortSignal): Promise<void>;
