@@ -15,6 +15,8 @@ export async function readiness(context: {
   readonly members: () => Members;
   readonly journal: Pick<Journal, "summary">;
   readonly coordination: () => CoordinatorState;
+  /** Why it does nothing about nodes that it misses, where it may be cut off itself. */
+  readonly isolation?: () => string | undefined;
   readonly draining: () => boolean;
   /** Whether it was ready before: a node that is added then has yet to be checked, and nobody waits for it. */
   readonly served?: boolean;
@@ -34,7 +36,9 @@ export async function readiness(context: {
     const names = joining.map(({ spec }) => spec.name).join(", ");
     return { status: 503, answer: { status: "starting", reasons: [`not checked yet: ${names}`] } };
   }
+  const isolated = context.isolation?.();
   const reasons = [
+    ...(isolated === undefined ? [] : [`this gateway may be cut off, and acts on no loss of a node: ${isolated}`]),
     ...members.all().flatMap((member) => troubleOf(member, members.acceptsWrites(member.spec.uuid))),
     ...unconfigured.map((name) => `node ${name} holds copies but is not configured any more`),
     ...troubleOfCoordinator(context.coordination()),

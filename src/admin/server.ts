@@ -53,6 +53,8 @@ export interface AdminServerOptions
   readonly metrics: Metrics;
   readonly version: string;
   readonly logger: Logger;
+  /** Why the gateway does nothing about nodes that it misses, where it may be cut off itself. */
+  readonly isolation?: () => string | undefined;
   /** Whether the gateway is on its way down. */
   readonly draining: () => boolean;
 }

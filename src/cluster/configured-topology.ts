@@ -5,4 +5,6 @@ export type ConfiguredNode = Omit<TopologyNode, "uuid" | "homeDomain" | "writeGe
 
 export interface ConfiguredTopology extends Omit<Topology, "epoch" | "nodes"> {
   readonly nodes: readonly ConfiguredNode[];
+  /** The names that nodes had before, by their names now. Not kept: once carried over they say nothing any more. */
+  readonly formerNames?: ReadonlyMap<string, string>;
 }

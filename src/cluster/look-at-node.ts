@@ -6,6 +6,7 @@ import type { Logger } from "../observability/logger.ts";
 import type { Clock } from "../shared/clock.ts";
 import type { Id } from "../shared/ids.ts";
 import { type CheckResult, checkNode } from "./node-check.ts";
+import { decodeNode } from "./topology-records.ts";
 import { recordAdmission } from "./topology-store.ts";
 
 /** Longest time that one look may take. */
@@ -59,11 +60,26 @@ async function look(options: LookOptions, signal: AbortSignal): Promise<Seen> {
   const { catalog, clusterKey, logger, node, uuid, admitted } = options;
   const isKnown = async (other: Id): Promise<boolean> => (await catalog.kv.get(nodeKey(other))) !== undefined;
   const identity = { clusterId: catalog.clusterId, nodeUuid: uuid };
-  const { seen, reason, admittedNow } = await checkNode(node, identity, { clusterKey, admitted, isKnown, signal });
+  const checked = await checkNode(node, identity, { clusterKey, admitted, isKnown, signal });
+  const { seen, admittedNow, sibling } = checked;
+  const reason = sibling === undefined ? checked.reason : await tellOfSibling(catalog, { name: node.name, sibling });
   if (admittedNow !== true || signal.aborted) return { kind: seen, reason };
   const admittedAs = await recordAdmission(catalog, uuid);
   // Its record changed meanwhile: the next look admits it.
   if (admittedAs === undefined) return { kind: "undecided", reason: undefined };
   logger.info({ node: node.name }, "node admitted");
   return { kind: seen, reason, admittedAs };
+}
+
+/** Why a node is refused that says to be another one of the cluster, and what an operator may do about it. */
+async function tellOfSibling(
+  catalog: Catalog,
+  { name, sibling }: { readonly name: string; readonly sibling: Id },
+): Promise<string> {
+  const entry = await catalog.kv.get(nodeKey(sibling));
+  const other = entry && decodeNode(entry.value);
+  if (other === undefined) return `it is another node of this cluster (${sibling})`;
+  const is = `it is node ${other.name} of this cluster (${sibling})`;
+  if (other.configured) return `${is}: two names lead to one place, or two nodes were swapped`;
+  return `${is}, which the configuration does not name: call it ${other.name} again, or give ${name} formerName: ${other.name}`;
 }

@@ -11,6 +11,8 @@ export interface CheckResult {
   readonly seen: "answered" | "silent" | "busy" | "denied" | "identity-gone" | "identity-wrong";
   /** For an operator; absent when it answered. */
   readonly reason?: string;
+  /** The other node of this cluster that it says to be. */
+  readonly sibling?: Id;
   /** The node passed admission in this very check and now carries our identity. */
   readonly admittedNow?: boolean;
 }
@@ -46,7 +48,7 @@ export async function checkNode(
         const abandoned = sibling !== undefined && !how.admitted && (await isAbandoned(node, sibling, how));
         return abandoned
           ? await admit(node, expected, { ...how, identified: false, over: document })
-          : { seen: "identity-wrong", reason: verdict.reason };
+          : { seen: "identity-wrong", reason: verdict.reason, ...(sibling === undefined ? {} : { sibling }) };
       }
       return how.admitted ? { seen: "answered" } : await admit(node, expected, { ...how, identified: true });
     }

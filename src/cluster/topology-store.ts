@@ -1,17 +1,18 @@
 /**
  * The topology in the catalog, which owns it. At start the configuration is applied to what is there: nodes are matched
- * by name, new ones get a uuid, and those that are no longer named keep their record, so that no copy is forgotten.
+ * by name (or by the one that they had before), new ones get a uuid, and those that are no longer named keep their record, so that no copy is forgotten.
  */
 import { type Catalog, COMMIT_ATTEMPTS_MAX, walk } from "../catalog/catalog.ts";
-import { appliedFileKey, nodeKey, nodesRange, topologyKey } from "../catalog/keys.ts";
+import { appliedFileKey, copiesRange, nodeConnectionKey, nodeKey, nodesRange, topologyKey } from "../catalog/keys.ts";
 import { CatalogError, type Kv } from "../catalog/kv.ts";
 import type { Topology, TopologyNode } from "../placement/topology.ts";
 import type { Clock } from "../shared/clock.ts";
 import type { Id, IdSource } from "../shared/ids.ts";
-import type { ConfiguredNode, ConfiguredTopology } from "./configured-topology.ts";
+import type { ConfiguredTopology } from "./configured-topology.ts";
 import { mergeTopology } from "./merge-topology.ts";
 import { enterPastFactor } from "./policy-history.ts";
-import { requireSound } from "./topology-change-error.ts";
+import { asConfigured, withNewNames } from "./rename-nodes.ts";
+import { requireSound, TopologyChangeError } from "./topology-change-error.ts";
 import {
   decodeFile,
   decodeNode,
@@ -51,7 +52,8 @@ export async function loadTopology(kv: Kv): Promise<StoredTopology | undefined> 
 /**
  * Carries what the configuration says anew into the catalog's topology, under a new epoch if that changes anything.
  * @param clock for the record of past factors; without one none is kept
- * @throws TopologyConflictError; TopologyChangeError when the whole would contradict itself; CatalogError
+ * @throws TopologyConflictError; TopologyChangeError when the whole would contradict itself, a node with copies would be
+ *   in another domain, or two nodes would become one; CatalogError
  */
 export async function applyConfiguration(
   catalog: Catalog,
@@ -63,17 +65,19 @@ export async function applyConfiguration(
     const entry = await catalog.kv.get(topologyKey());
     const stored = await loadTopology(catalog.kv);
     const file = await readFile(catalog.kv);
+    const renamed = stored && withNewNames(stored.records, file?.applied, configured);
     const merged =
-      stored === undefined || file === undefined
+      stored === undefined || renamed?.lastFile === undefined
         ? configured
-        : mergeTopology(file.applied, configuredPart(stored), configured);
+        : mergeTopology(renamed.lastFile, configuredPart({ ...stored, records: renamed.records }), configured);
     requireSound(configured, merged);
-    const changes = changedNodes(stored, merged, ids);
+    const changes = changedNodes({ lying: stored?.records, renamed: renamed?.records }, merged, ids);
+    const dropped = renamed?.dropped ?? [];
     const { nodes: _nodes, ...wanted } = merged;
     const sameFile = file?.bytes.equals(encodeFile(configured)) === true;
     const epoch = stored?.topology.epoch ?? 0;
     const same = stored !== undefined && encodeTopology({ ...wanted, epoch }).equals(encodeTopology(stored.topology));
-    const unchanged = stored !== undefined && same && changes.length === 0;
+    const unchanged = stored !== undefined && same && changes.length === 0 && dropped.length === 0;
     if (unchanged && sameFile) return stored;
     const atomic = catalog
       .begin()
@@ -88,6 +92,14 @@ export async function applyConfiguration(
       // Its admission may be put on record meanwhile, which is no change of the topology.
       atomic.check(nodeKey(record.uuid), generations.get(record.uuid) ?? null);
       atomic.set(nodeKey(record.uuid), encodeNode(record));
+      const before = stored?.records.get(record.uuid);
+      if (before === undefined || before.homeDomain === record.homeDomain) continue;
+      await requireNoCopies(catalog.kv, { before, after: record });
+      atomic.checkEmpty(copiesRange(record.uuid));
+    }
+    for (const { uuid } of dropped) {
+      atomic.check(nodeKey(uuid), generations.get(uuid) ?? null);
+      atomic.delete(nodeKey(uuid)).delete(nodeConnectionKey(uuid));
     }
     if ((await catalog.commit(atomic)).committed) {
       const applied = await loadTopology(catalog.kv);
@@ -115,15 +127,24 @@ export async function recordAdmission(catalog: Catalog, uuid: Id): Promise<numbe
   return result.committed ? result.version : undefined;
 }
 
+/** Copies are of a domain: on a node of another one no slot would expect them. @throws TopologyChangeError; CatalogError */
+async function requireNoCopies(
+  kv: Kv,
+  { before, after }: { readonly before: NodeRecord; readonly after: NodeRecord },
+): Promise<void> {
+  if ((await kv.list(copiesRange(before.uuid), { limit: 1 })).length === 0) return;
+  const moved = `nodes.${after.name}.faultDomain is ${after.homeDomain} in the configuration`;
+  throw new TopologyChangeError(
+    "refused",
+    `${moved}, and copies are on record on the node that belong to ${before.domain}: leave it in ${before.homeDomain}, drain it, and move it when it is empty`,
+  );
+}
+
 /** What of a topology a configuration file says. */
 function configuredPart({ topology, records }: StoredTopology): ConfiguredTopology {
   const { epoch: _epoch, ...shape } = topology;
-  const nodes = [...records.values()].flatMap((record): ConfiguredNode[] => {
-    const { uuid: _uuid, homeDomain, admitted: _admitted, configured, ...rest } = record;
-    const { decommissionedAtMs: _away, leaving: _leaving, demotedFrom: _demotedFrom, ...node } = rest;
-    return configured ? [{ ...node, domain: homeDomain }] : [];
-  });
-  return { ...shape, nodes };
+  const nodes = [...records.values()].filter(({ configured }) => configured);
+  return { ...shape, nodes: nodes.map(asConfigured) };
 }
 
 async function readFile(kv: Kv): Promise<{ readonly applied: ConfiguredTopology; readonly bytes: Buffer } | undefined> {
@@ -131,8 +152,16 @@ async function readFile(kv: Kv): Promise<{ readonly applied: ConfiguredTopology;
   return entry && { applied: decodeFile(entry.value), bytes: entry.value };
 }
 
-function changedNodes(stored: StoredTopology | undefined, configured: ConfiguredTopology, ids: IdSource): NodeRecord[] {
-  const byName = new Map([...(stored?.records.values() ?? [])].map((record) => [record.name, record]));
+/** @param known what is on record, as it lies there and by the names that the configuration gives */
+function changedNodes(
+  known: {
+    readonly lying: ReadonlyMap<Id, NodeRecord> | undefined;
+    readonly renamed: ReadonlyMap<Id, NodeRecord> | undefined;
+  },
+  configured: ConfiguredTopology,
+  ids: IdSource,
+): NodeRecord[] {
+  const byName = new Map([...(known.renamed?.values() ?? [])].map((record) => [record.name, record]));
   const changes: NodeRecord[] = [];
   for (const node of configured.nodes) {
     const before = byName.get(node.name);
@@ -148,7 +177,8 @@ function changedNodes(stored: StoredTopology | undefined, configured: Configured
       ...(before?.decommissionedAtMs === undefined ? {} : { decommissionedAtMs: before.decommissionedAtMs }),
       ...(before?.demotedFrom === undefined ? {} : { demotedFrom: before.demotedFrom }),
     };
-    if (before === undefined || !encodeNode(before).equals(encodeNode(record))) changes.push(record);
+    const lies = known.lying?.get(record.uuid);
+    if (lies === undefined || !encodeNode(lies).equals(encodeNode(record))) changes.push(record);
   }
   for (const gone of byName.values()) if (gone.configured) changes.push({ ...gone, configured: false });
   return changes;

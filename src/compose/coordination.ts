@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import type { Catalog } from "../catalog/catalog.ts";
 import type { Config, CoordinatorConfig, Secrets } from "../config/config.ts";
-import { type Coordinator, CoordinatorError, type CoordinatorKind, type Lease } from "../coordination/coordinator.ts";
+import type { Coordinator, CoordinatorKind } from "../coordination/coordinator.ts";
 import { embeddedCoordinator } from "../coordination/embedded/embedded-coordinator.ts";
 import { redisCoordinator } from "../coordination/redis/redis-coordinator.ts";
 import type { RedisSettings } from "../coordination/redis/redis-options.ts";
@@ -12,12 +12,12 @@ import type { Metrics } from "../observability/metrics.ts";
 import { Leadership } from "../replication/leadership.ts";
 import type { Clock } from "../shared/clock.ts";
 import type { IdSource } from "../shared/ids.ts";
+import { type AcquireTermLease, termLeases } from "./term-leases.ts";
 
 export interface Coordination {
   readonly coordinator: Coordinator;
   readonly leadership: Leadership;
-  /** A lease, tried for once; `undefined` also where the coordinator does not answer. */
-  readonly acquire: (name: string, ttlMs: number) => Promise<Lease | undefined>;
+  readonly acquire: AcquireTermLease;
   readonly summary: () => { readonly kind: CoordinatorKind; readonly available: boolean; readonly leader: boolean };
 }
 
@@ -53,15 +53,7 @@ export async function openCoordination(
     leader: leadership.isLeader,
   });
   metrics.watchCoordinator(summary);
-  const acquire: Coordination["acquire"] = async (name, ttlMs) => {
-    try {
-      return await coordinator.acquire(name, ttlMs);
-    } catch (error) {
-      if (!(error instanceof CoordinatorError && error.kind === "unavailable")) throw error;
-      return undefined;
-    }
-  };
-  return { coordinator, leadership, acquire, summary };
+  return { coordinator, leadership, acquire: termLeases(coordinator, leadership), summary };
 }
 
 async function redisSettings(

@@ -85,6 +85,7 @@ export async function startGateway(options: {
     members: storage.members,
     orphans: storage.orphans,
     coordination: storage.coordination.summary,
+    isolation: () => storage.isolation.reason,
     repairer: storage.repairer,
     ...storage.redundancy,
     scrubbing: storage.scrubRequests,
@@ -114,6 +115,7 @@ export async function startGateway(options: {
       })),
   );
   metrics.watchCapacity(() => knownCapacities(storage, storage.members().all()));
+  metrics.watchIsolation(() => storage.isolation.holdsBack());
   metrics.watchHealth(() =>
     storage
       .members()

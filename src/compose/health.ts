@@ -6,6 +6,8 @@ import { postEvent } from "../cluster/events/post-event.ts";
 import { EventWebhook } from "../cluster/events/webhook.ts";
 import { Decommissioner } from "../cluster/health/decommissioner.ts";
 import { DomainWatch } from "../cluster/health/domain-watch.ts";
+import { IsolationGuard } from "../cluster/health/isolation-guard.ts";
+import { OwnReport } from "../cluster/health/reports.ts";
 import type { Members } from "../cluster/members.ts";
 import type { Config, Secrets } from "../config/config.ts";
 import type { Logger } from "../observability/logger.ts";
@@ -40,18 +42,29 @@ export async function openEventLog(deps: {
   return events;
 }
 
+export interface HealthCare extends AsyncDisposable {
+  /** Whether this gateway may be cut off itself. */
+  readonly isolation: IsolationGuard;
+}
+
 /** Runs until it is disposed of. */
-export function careForHealth(deps: HealthCareDeps): AsyncDisposable {
+export function careForHealth(deps: HealthCareDeps): HealthCare {
   const { config, secrets, leadership, members, events, clock, logger } = deps;
   const isLeader = (): boolean => leadership.isLeader;
   const { intervalMs } = config.storage.health;
   const stack = new AsyncDisposableStack();
   // Every gateway looks, so that the next leader knows how long a domain has been as it is.
   const domains = new DomainWatch(members, (event) => isLeader() && events.record(event));
-  const decommissioner = new Decommissioner({ ...deps, leaders: leadership.catalog, isLeader, intervalMs });
+  const isolation = new IsolationGuard({ ...deps, intervalMs, record: (event) => events.record(event) });
+  const holdsBack = (): boolean => isolation.holdsBack();
+  const decommissioner = new Decommissioner({ ...deps, leaders: leadership.catalog, isLeader, holdsBack, intervalMs });
+  const report = new OwnReport(deps);
   const worker = (name: string, run: (signal: AbortSignal) => Promise<void>): void =>
     stack.use(new Worker({ name, intervalMs, clock, logger, run })).start(intervalMs);
   worker("domain-health", async () => domains.look());
+  // A report that cannot be committed, as the journal goes to nodes as well, must not keep this gateway from looking.
+  worker("isolation", () => isolation.look());
+  worker("health-report", () => report.write());
   if (config.storage.health.decommission) worker("decommission", () => decommissioner.run());
   const { webhook } = config.events;
   if (webhook !== undefined) {
@@ -60,5 +73,5 @@ export function careForHealth(deps: HealthCareDeps): AsyncDisposable {
       postEvent(target, event, { clock, signal });
     stack.use(new EventWebhook({ catalog: leadership.catalog, events, deliver, isLeader, clock, logger })).start();
   }
-  return stack;
+  return { isolation, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }

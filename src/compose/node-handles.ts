@@ -36,7 +36,7 @@ export interface Way {
 interface Opened {
   readonly handle: LoadedNodeHandle;
   readonly way: Way;
-  /** Two ways of one text lead to the same place with the same keys. */
+  /** Two ways of one text lead to the same place with the same keys, under one name. */
   readonly text: string;
 }
 
@@ -105,7 +105,8 @@ export class NodeHandles implements AsyncDisposable {
     await Promise.all(opening);
     for (const [uuid, { handle, way }] of this.#opened) {
       const record = records.get(uuid);
-      const reachable = this.#configured.has(way.config.name) || connections.has(uuid);
+      // Under another name it is the node that it was: the file that says so may be one that another gateway has read.
+      const reachable = this.#configured.has(way.config.name) || connections.has(uuid) || record?.configured === true;
       if (record === undefined || record.leaving === true || !reachable) {
         this.#opened.delete(uuid);
         this.#leave(handle);
@@ -139,9 +140,12 @@ export class NodeHandles implements AsyncDisposable {
     const text = textOf(way);
     const before = this.#opened.get(record.uuid);
     if (before?.text === text) return;
-    // A folder cannot be open twice, and closing it first would fail the requests that use it: that takes a restart.
-    if (before !== undefined && (before.way.config.kind === "volume" || way.config.kind === "volume")) return;
     const { config, keys } = way;
+    if (before !== undefined && (before.way.config.kind === "volume" || config.kind === "volume")) {
+      // A folder cannot be open twice, and closing it first would fail the requests that use it: that takes a restart.
+      if (placeText(before.way) === placeText(way)) this.#opened.set(record.uuid, { ...before, way, text });
+      return;
+    }
     const secrets = { ...this.#deps.secrets, nodes: new Map(keys === undefined ? [] : [[config.name, keys]]) };
     const deps = { ...this.#deps, secrets, clusterId: this.#clusterId };
     const handle = openNodeHandle(deps, config, record.admitted);
@@ -185,8 +189,14 @@ export class NodeHandles implements AsyncDisposable {
   }
 }
 
+/** By the nodes' names, and by those that they had before, as long as the catalog has them by these. */
 function waysOf(nodes: readonly NodeConfig[], secrets: ReadonlyMap<string, NodeSecrets>): ReadonlyMap<string, Way> {
-  return new Map(nodes.map((config) => [config.name, { config, keys: secrets.get(config.name) }]));
+  const ways = nodes.map((config): Way => ({ config, keys: secrets.get(config.name) }));
+  const named = ways.map((way) => [way.config.name, way] as const);
+  const before = ways.flatMap((way) =>
+    way.config.formerName === undefined ? [] : [[way.config.formerName, way] as const],
+  );
+  return new Map([...before, ...named]);
 }
 
 /** The way to a node by the connection that is on record. */
@@ -204,8 +214,13 @@ function wayBy(
   return { config: { ...base, ...reached, ...(externalEndpoint === undefined ? {} : { externalEndpoint }) }, keys };
 }
 
-/** How a node is reached, and nothing of what the topology says of it. Never shown: it holds the keys. */
-function textOf({ config, keys }: Way): string {
+/** What a handle is opened by: its name, and how the node is reached. Never shown: it holds the keys. */
+function textOf(way: Way): string {
+  return `${way.config.name} ${placeText(way)}`;
+}
+
+/** How a node is reached, and nothing of what the topology says of it. Never shown, either. */
+function placeText({ config, keys }: Way): string {
   if (config.kind === "volume") return JSON.stringify([config.path, config.indexPath]);
   const { endpoint, bucket, region, caFile, ca, externalEndpoint, metricsPath } = config;
   const { accessKey, secretKey, metricsToken } = keys ?? {};

@@ -5,7 +5,7 @@
 import type { Catalog } from "../catalog/catalog.ts";
 import { forgetLeftNodes } from "../cluster/change-nodes.ts";
 import type { Members } from "../cluster/members.ts";
-import { type DomainEvent, Promoter } from "../cluster/promotion/promoter.ts";
+import { Promoter } from "../cluster/promotion/promoter.ts";
 import type { StorageConfig } from "../config/config.ts";
 import type { Loggers } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
@@ -48,8 +48,9 @@ export interface RedundancyDeps {
   readonly refreshTopology: () => Promise<void>;
   /** Always granted when absent. */
   readonly acquireLease?: AcquireLease;
+  /** Whether this gateway may be cut off itself, see cluster/health/isolation.ts. */
+  readonly holdsBack?: () => boolean;
   readonly onPromoted?: (node: Id, domain: string) => void;
-  readonly recordEvent?: (event: DomainEvent) => void;
   /** Told of each slot that was made good, see RepairDeps. */
   readonly onRestored: RepairDeps["onRestored"];
   /** How fast copies may be made. */
@@ -153,13 +154,13 @@ export function keepRedundancy(
       return more || deadLetters > 0 ? undefined : domains;
     },
     refresh: deps.refreshTopology,
+    ...(deps.holdsBack === undefined ? {} : { holdsBack: deps.holdsBack }),
     onPromoted(node, domain) {
       absent.wake();
       runRepair();
       deps.onPromoted?.(node, domain);
     },
     onDemoted: () => demoted.wake(),
-    ...(deps.recordEvent === undefined ? {} : { recordEvent: deps.recordEvent }),
   });
   const promote = leased("promotion", promotion.intervalMs, (signal) => promoter.run(signal));
   stack.defer(

@@ -3,58 +3,50 @@
  */
 import type { NodePlace } from "../admin/cluster-views.ts";
 import type { TopologyControl } from "../admin/topology-control.ts";
-import { type Catalog, endOtherSessions, openCatalog, readCluster } from "../catalog/catalog.ts";
-import { Journal } from "../catalog/journal/journal.ts";
-import { JournaledKv } from "../catalog/journal/journaled-kv.ts";
-import type { KvStore } from "../catalog/kv.ts";
-import { openLmdbKv } from "../catalog/lmdb/lmdb-kv.ts";
-import { memoryKv } from "../catalog/memory/memory-kv.ts";
+import type { Catalog } from "../catalog/catalog.ts";
+import type { Journal } from "../catalog/journal/journal.ts";
 import { setNode } from "../cluster/change-nodes.ts";
 import type { EventLog } from "../cluster/events/event.ts";
 import { topologyEvents } from "../cluster/events/topology-events.ts";
 import { rejoinNode } from "../cluster/health/decommissioner.ts";
+import type { IsolationGuard } from "../cluster/health/isolation-guard.ts";
 import { LiveTopology } from "../cluster/live-topology.ts";
 import type { Members } from "../cluster/members.ts";
 import { Membership } from "../cluster/membership.ts";
 import { applyConfiguration, loadTopology } from "../cluster/topology-store.ts";
-import type { CatalogConfig, Config, Secrets } from "../config/config.ts";
+import type { Config, Secrets } from "../config/config.ts";
 import type { LoadedConfig } from "../config/load-config.ts";
 import type { NodeFiguresView } from "../nodes/node-figures.ts";
 import type { VolumeUsage } from "../nodes/volume/compactor.ts";
 import type { ObjectService, Principal } from "../objects/api.ts";
-import { createObjectService } from "../objects/object-service.ts";
 import type { ForegroundMeter } from "../observability/foreground.ts";
 import type { Loggers } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import { createHasher } from "../placement/hasher.ts";
 import { createPlacement, type Placement } from "../placement/placement.ts";
 import type { Topology } from "../placement/topology.ts";
-import { createBlobStore } from "../replication/blob-store.ts";
 import { createDiscarder } from "../replication/discard.ts";
 import type { Jobs } from "../replication/jobs/jobs.ts";
 import { type CopyDamage, createBlobReader } from "../replication/read/blob-reader.ts";
-import { DyingSweeper } from "../replication/reclaim/dying-sweeper.ts";
-import { OpenReads } from "../replication/reclaim/open-reads.ts";
-import { OrphanCollector } from "../replication/reclaim/orphan-collector.ts";
-import { carryOutPendingDeletes } from "../replication/reclaim/pending-deletes.ts";
+import type { OrphanCollector } from "../replication/reclaim/orphan-collector.ts";
 import { LostNodes } from "../replication/repair/lost-nodes.ts";
 import { Repairer } from "../replication/repair/repairer.ts";
 import type { Scrubbing } from "../replication/scrub/scrubbing.ts";
 import { createSlotLedger } from "../replication/slot-ledger.ts";
 import { Worker } from "../replication/worker.ts";
-import { loadChecksums } from "../shared/checksums.ts";
 import type { Clock } from "../shared/clock.ts";
 import { type Id, idSource } from "../shared/ids.ts";
-import { KeyedMutex } from "../shared/keyed-mutex.ts";
 import type { Random } from "../shared/random.ts";
 import { type CatalogCare, careForCatalog } from "./catalog-care.ts";
 import { type Coordination, comparedByLeader, openCoordination } from "./coordination.ts";
 import { type Durability, measureDurability } from "./durability.ts";
 import { careForHealth, openEventLog } from "./health.ts";
 import { createJobs, createPacing } from "./jobs.ts";
-import { catchUpWithNodes, journalCluster, journalSettings } from "./journal.ts";
 import { WorkLimitsInForce } from "./live-limits.ts";
 import { NodeHandles, type Way } from "./node-handles.ts";
+import { openObjects } from "./objects.ts";
+import { openJournaledCatalog, openKv } from "./open-catalog.ts";
+import { createReclaim } from "./reclaim.ts";
 import { keepRedundancy, type Redundancy, type RedundancyDeps, repairOptions } from "./redundancy.ts";
 import { removeLeftScratch } from "./scratch-store.ts";
 import { type ScrubRequests, scrubRequests } from "./scrub-requests.ts";
@@ -69,9 +61,6 @@ import { createTriggers } from "./triggers.ts";
  */
 const NODE_WAIT_MS = 10_000;
 const REPAIR_INTERVAL_MS = 10_000;
-const SWEEP_INTERVAL_MS = 10_000;
-const PENDING_DELETES_INTERVAL_MS = 10_000;
-const ORPHAN_INTERVAL_MS = 60_000;
 const JOURNAL_INTERVAL_MS = 10_000;
 /** Requests that a process sent before it died may still be on their way to a node. */
 const ORPHAN_DELAY_MS = 10_000;
@@ -103,6 +92,8 @@ export interface Storage extends AsyncDisposable {
   readonly care: CatalogCare;
   readonly durability: Durability;
   readonly coordination: Coordination;
+  /** Whether this gateway may be cut off itself. */
+  readonly isolation: IsolationGuard;
   readonly events: EventLog;
   /** Resolves when this process goes by it. @throws TopologyChangeError; CatalogError */
   readonly rejoinNode: (name: string) => Promise<void>;
@@ -133,38 +124,10 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
     new NodeHandles({ ...deps, kv: store, logger: loggers.named("nodes"), onCapacityChanged: lookForJobs }),
   );
   const journalLogger = loggers.named("catalog");
-  const cluster = await readCluster(store);
-  if (cluster !== undefined) {
-    const known = (await loadTopology(store))?.records ?? new Map();
-    await handles.of(cluster.clusterId, new Map([...known].filter(([, { admitted }]) => admitted)));
-  }
-  const holdings = await catchUpWithNodes(store, handles.open, {
-    clusterId: cluster?.clusterId ?? "",
-    clock,
-    logger: journalLogger,
+  const { catalog, journal, journaled } = await openJournaledCatalog({
+    ...{ ...deps, store, handles, ids, logger: journalLogger },
+    members: () => membership.members,
   });
-  const journaled = journalCluster(
-    () => membership.members,
-    () => catalog.clusterId,
-  );
-  const journal = new Journal({
-    kv: store,
-    cluster: journaled,
-    holdings,
-    settings: journalSettings(config.journal),
-    clock,
-    random,
-    logger: journalLogger,
-  });
-  const catalog = await openCatalog(new JournaledKv(store, journal), {
-    clock,
-    ids,
-    host: deps.host,
-    pid: deps.pid,
-    journaledVersion: () => journal.shippedThrough,
-  });
-  // The folder of the catalog is ours alone, so whoever had a session on it is gone.
-  await endOtherSessions(catalog);
 
   const events = stack.use(
     await openEventLog({
@@ -226,7 +189,7 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
     }),
   );
 
-  stack.use(
+  const { isolation } = stack.use(
     careForHealth({
       config,
       secrets: deps.secrets,
@@ -267,6 +230,7 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
   const redundancyDeps: RedundancyDeps = {
     pace: pacing.restoring,
     isGivenUp: (uuid) => jobs.isGivenUp(uuid),
+    holdsBack: () => isolation.holdsBack(),
     ...{ config, catalog, leaders, members, ledger, clock, loggers, metrics },
     whileLeading: (run) => leadership.whileLeading(run),
     acquireLease: (name) => coordination.acquire(name, config.storage.consistencyRepair.lockTimeoutMs),
@@ -277,22 +241,15 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
       durability.restoreTimes.restored(cause, sinceMs);
     },
   };
-  const lost = new LostNodes(members);
+  const lost = new LostNodes(members, () => isolation.holdsBack());
   const repairLimits = repairOptions(redundancyDeps, lost);
   const repairer = new Repairer({ ...leaders, damageLedger: ledger, reader, discard, random, ...repairLimits });
-  const openReads = new OpenReads(clock);
-  const sweeper = new DyingSweeper({ ...leaders, openReads, graceMs: config.storage.delete.graceMs });
-  const orphans = new OrphanCollector(leaders);
-
   const worker = (name: string, intervalMs: number, run: (signal: AbortSignal) => Promise<void>): Worker =>
     stack.use(new Worker({ name, intervalMs, clock, logger, run }));
   const leaderWorker = (name: string, intervalMs: number, run: (signal: AbortSignal) => Promise<void>): Worker =>
     worker(name, intervalMs, leadership.whileLeading(run));
   const repair = leaderWorker("repair", REPAIR_INTERVAL_MS, (signal) => repairer.run(signal));
-  const sweep = leaderWorker("sweep", SWEEP_INTERVAL_MS, (signal) => sweeper.run(signal));
-  const pendingDeletes = leaderWorker("pending-deletes", PENDING_DELETES_INTERVAL_MS, (signal) =>
-    carryOutPendingDeletes(leaders, signal),
-  );
+  const { openReads, orphans, sweep, pendingDeletes, collect } = createReclaim({ config, leaders, leaderWorker });
   const keepJournal = worker("journal", JOURNAL_INTERVAL_MS, async (signal) => {
     await journal.keep(signal);
     if (!signal.aborted) await journal.snapshot(signal);
@@ -311,7 +268,6 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
     logger: journalLogger,
   });
   stack.use(care.verifier);
-  const collect = leaderWorker("orphans", ORPHAN_INTERVAL_MS, (signal) => orphans.run(signal));
   const recordDamage = (damage: CopyDamage): Promise<void> => {
     if (damage.kind === "corrupt") membership.badBlockFound(damage.location.nodeUuid);
     return repairer.recordDamage(damage).then(() => repair.wake());
@@ -390,37 +346,9 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
   leadership.start();
   liveTopology.start();
 
-  const { write } = config.storage;
-  const blobs = createBlobStore({
-    write: {
-      members,
-      reader,
-      clusterId: catalog.clusterId,
-      session: catalog.session,
-      clock,
-      random,
-      ids,
-      limits: write,
-      discard,
-    },
-    members,
-    reader,
-    ledger,
-    clock,
-    wakeRepair,
+  const objects = await openObjects({
+    ...{ ...deps, catalog, members, reader, ledger, ids, discard, openReads, wakeRepair },
     refreshNodes: () => liveTopology.refresh(),
-    onDecided: (outcome) => metrics.writeDecided(outcome),
-  });
-  const objects = createObjectService({
-    catalog,
-    blobs,
-    checksums: await loadChecksums(),
-    clock,
-    ids,
-    openReads,
-    commits: new KeyedMutex(),
-    principalOf: deps.principalOf,
-    segmentBytes: write.segmentBytes,
   });
   const whole = stack.move();
   return {
@@ -435,6 +363,7 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
     care,
     durability,
     coordination,
+    isolation,
     events,
     rejoinNode: async (name) => {
       await rejoinNode(catalog, name);
@@ -464,8 +393,4 @@ export async function openStorage(deps: StorageDeps): Promise<Storage> {
     usageOf: (uuid) => handles.get(uuid)?.usage(),
     [Symbol.asyncDispose]: () => whole.disposeAsync(),
   };
-}
-
-function openKv(config: CatalogConfig): Promise<KvStore> {
-  return config.kind === "lmdb" ? openLmdbKv({ folder: config.path }) : Promise.resolve(memoryKv());
 }

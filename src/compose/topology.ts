@@ -6,6 +6,9 @@ export function configuredTopology(storage: StorageConfig): ConfiguredTopology {
   return {
     domains: storage.domains,
     nodes: storage.nodes.map(configuredNode),
+    formerNames: new Map(
+      storage.nodes.flatMap(({ name, formerName }) => (formerName === undefined ? [] : [[name, formerName]])),
+    ),
     virtualNodesPerNode: storage.virtualNodesPerNode,
     replication: storage.replication,
   };

@@ -22,6 +22,7 @@ export function checkNodes(storage: StorageSettings, uncertain: Uncertain): Find
     checkDomain(node, storage, uncertain, find);
     checkEndpoint(node, find);
     checkKeys(node, storage, uncertain, find);
+    checkFormerName(node, storage, find);
     const { name } = node;
     if (name !== undefined && takenBefore(names, name, index) !== undefined) find("name", "is the name of two nodes");
     const place = placeOf(node);
@@ -62,6 +63,23 @@ function checkEndpoint(node: NodeSettings, find: Find): void {
   if (node.indexPath !== undefined) find("indexPath", "has no use unless the endpoint is volume:PATH");
   if (bucket === undefined && name !== undefined && !validBucketName(name)) {
     find("bucket", `must be given, because the node's name ${name} is no valid bucket name`);
+  }
+}
+
+function checkFormerName(
+  { name, formerName, endpoint, bucket }: NodeSettings,
+  storage: StorageSettings,
+  find: Find,
+): void {
+  if (formerName === undefined) return;
+  const others = (storage.nodes ?? []).filter((other) => other.name === formerName || other.formerName === formerName);
+  if (formerName === name) find("formerName", "is its name now");
+  else if (others.length > 1 || others.some((other) => other.name === formerName)) {
+    find("formerName", "is a name that another node has, or had");
+  }
+  // The default is the node's name, and its copies are in the bucket of the name before.
+  if (endpoint?.kind === "s3" && bucket === undefined) {
+    find("bucket", `must be given together with formerName, as the copies lie in it: ${formerName} if none was given`);
   }
 }
 

@@ -186,6 +186,8 @@ export type DomainConfig = TopologyDomain;
 
 interface NodeConfigBase {
   readonly name: string;
+  /** The name that it had before. */
+  readonly formerName?: string;
   /** The fault domain that the node is configured in; an active or the standby domain. */
   readonly domain: string;
   readonly weight: number;

@@ -46,6 +46,7 @@ function resolveNode(node: NodeSettings, storage: StorageSettings): NodeConfig {
   const { name, endpoint, faultDomain } = required(node);
   const base = {
     name,
+    ...(node.formerName === undefined ? {} : { formerName: node.formerName }),
     domain: faultDomain,
     weight: node.weight,
     enabled: node.enabled,

@@ -7,6 +7,7 @@ import { type CapacityMetrics, capacityMetrics } from "./capacity-metrics.ts";
 import { type CoordinatorMetrics, coordinatorMetrics } from "./coordinator-metrics.ts";
 import { liveGauge, settle } from "./gauges.ts";
 import { type HealthMetrics, healthMetrics } from "./health-metrics.ts";
+import { type IsolationMetrics, isolationMetrics } from "./isolation-metrics.ts";
 import { type JobMetrics, jobMetrics } from "./job-metrics.ts";
 import { type JournalMetrics, journalMetrics } from "./journal-metrics.ts";
 import { type NodeMetrics, nodeMetrics } from "./node-metrics.ts";
@@ -46,6 +47,7 @@ export interface Metrics
     VerifiedAgeMetrics,
     CoordinatorMetrics,
     HealthMetrics,
+    IsolationMetrics,
     RepairMetrics,
     JobMetrics {
   requestStarted(): void;
@@ -91,6 +93,7 @@ export function createMetrics({ version, processMetrics }: MetricsOptions): Metr
     ...verifiedAgeMetrics(registry),
     ...coordinatorMetrics(registry),
     ...healthMetrics(registry),
+    ...isolationMetrics(registry),
     ...repairMetrics(registry),
     ...jobMetrics(registry),
     async render() {

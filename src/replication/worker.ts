@@ -37,12 +37,6 @@ export class Worker implements AsyncDisposable {
     else this.#schedule(0);
   }
 
-  /** Runs now, whatever the schedule, and resolves when that run is over. */
-  async runOnce(): Promise<void> {
-    while (this.#running !== undefined) await this.#running;
-    await this.#begin();
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
     this.#timer?.stop();

@@ -9,8 +9,6 @@ const DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n';
 
 /** Namespace of S3's documents. */
 export const S3_XML_NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/";
-/** Namespace of `xsi:type`, which grantees carry. */
-export const XSI_NAMESPACE = "http://www.w3.org/2001/XMLSchema-instance";
 
 export class XmlWriter {
   #text = DECLARATION;

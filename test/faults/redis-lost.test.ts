@@ -200,4 +200,42 @@ describe("Redis lost", { skip: missingRedis() ?? false }, () => {
       await closeAll(minio);
     }
   });
+
+  test("a gateway is killed in mid-repair: the next one goes on within seconds, whatever its lock's time", async (t) => {
+    const minio = await startServers(2);
+    if ("skip" in minio) return t.skip(minio.skip);
+    const [victim] = minio;
+    assert.ok(victim !== undefined);
+    try {
+      await using redis = await startRedis();
+      // Slow enough to be killed at it. The lock of a repair is left for ten minutes.
+      const storage = {
+        repair: { "rate-limit-per-second": 2 },
+        consistency: { repair: { "lock-timeout-seconds": 600 } },
+      };
+      await using gateway = await startGateway({ config: configOver(redis, storageOver(minio, { storage })) });
+      await untilCoordinator(gateway, { available: true, leader: true });
+      using client = strictClientOf(gateway);
+      const target = { client, bucket: "kept", ledger: new Ledger() };
+      await client.send(new CreateBucketCommand({ Bucket: target.bucket }));
+      await victim.kill();
+      for (let number = 0; number < 60; number++) await put(target, `key-${number}`, number);
+      await victim.restart();
+      const restored = async (): Promise<number> => metric(gateway, "bulkhead_copies_restored_total", {});
+      await eventually("repair is at it", PATIENCE, async () => assert.ok((await restored()) >= 3));
+      await gateway.kill9();
+      const left = (await redis.cli("--scan")).split("\n").filter((key) => key.includes(":lease:repair/"));
+      assert.equal(left.length, 1);
+      assert.ok(Number(await redis.cli("PTTL", left[0] ?? "")) > 120_000, "its lock is left for minutes");
+
+      await gateway.start();
+      await eventually("repair goes on", PATIENCE, async () => assert.ok((await restored()) >= 3));
+      await eventually("every copy is there", REPAIR, () =>
+        assertNodesHoldExactly({ gateway, minio, ...target, copies: minio.length }),
+      );
+      await verifyAll(target);
+    } finally {
+      await closeAll(minio);
+    }
+  });
 });

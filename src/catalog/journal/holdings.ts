@@ -4,8 +4,6 @@
  */
 import type { CopyKey } from "../../nodes/storage-node.ts";
 import type { Id } from "../../shared/ids.ts";
-import { Chain } from "./chain.ts";
-import type { JournalName } from "./journal-name.ts";
 import { type HeldPiece, type JournalNode, listPieces } from "./journal-nodes.ts";
 
 /** A copy of a piece, and the node that it is on. */
@@ -69,11 +67,5 @@ export class Holdings {
   /** Of these nodes, in their order: who holds what. */
   *among(nodes: readonly JournalNode[]): Generator<HeldCopy> {
     for (const holder of nodes) for (const piece of this.of(holder.uuid)) yield { holder, piece };
-  }
-
-  chainOf(nodes: readonly JournalNode[]): Chain {
-    const names: JournalName[] = [];
-    for (const { piece } of this.among(nodes)) names.push(piece.name);
-    return new Chain(names);
   }
 }

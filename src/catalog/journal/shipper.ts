@@ -144,7 +144,10 @@ export class Shipper implements AsyncDisposable {
     this.#wake();
   }
 
-  /** Resolves when the commit is durable in the journal. @throws CatalogError `unknown-outcome` after the timeout */
+  /**
+   * Resolves when the commit is durable in the journal.
+   * @throws CatalogError `unknown-outcome` after the timeout, and at once when it is closed
+   */
   shipped(version: number): Promise<void> {
     return this.#gate.wait(version);
   }
@@ -163,7 +166,8 @@ export class Shipper implements AsyncDisposable {
     this.#stop.abort();
     this.#wake();
     await this.#running;
-    this.#gate.fail(new CatalogError("unavailable", "the journal is closed"));
+    // What waits is in the store: the next process hands it over, if it finds the store.
+    this.#gate.fail(new CatalogError("unknown-outcome", "the journal was closed before it had the commit"));
   }
 
   async #run(): Promise<void> {

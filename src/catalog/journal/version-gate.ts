@@ -15,6 +15,7 @@ export class VersionGate {
   #waiters: Waiter[] = [];
   #reached = 0;
   #timer: Timer | undefined;
+  #failure: Error | undefined;
 
   /** @param timeout makes what those are rejected with who waited for `timeoutMs` */
   constructor(clock: Clock, timeoutMs: number, timeout: () => Error) {
@@ -27,8 +28,10 @@ export class VersionGate {
     return this.#reached;
   }
 
+  /** Resolves when the version is reached; at once where it was. */
   wait(version: number): Promise<void> {
     if (version <= this.#reached) return Promise.resolve();
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
     return new Promise((resolve, reject) => {
       const deadlineMs = this.#clock.monotonicMs() + this.#timeoutMs;
       this.#waiters.push({ version, deadlineMs, resolve, reject });
@@ -44,8 +47,9 @@ export class VersionGate {
     );
   }
 
-  /** Rejects all who wait. */
+  /** Rejects all who wait, and whoever comes to wait later: nothing more will be reached. */
   fail(error: Error): void {
+    this.#failure = error;
     this.#settle(
       () => true,
       (waiter) => waiter.reject(error),

@@ -17,6 +17,8 @@ export const EVENT_KINDS = [
   "NODE_DECOMMISSIONED",
   "DOMAIN_DEGRADED",
   "DOMAIN_RECOVERED",
+  "GATEWAY_ISOLATED",
+  "GATEWAY_CONNECTED",
 ] as const;
 export type EventKind = (typeof EVENT_KINDS)[number];
 

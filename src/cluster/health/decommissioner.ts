@@ -1,10 +1,9 @@
 /**
- * Reports what this gateway sees of nodes that are away and, as the leader, decommissions one that most gateways have
- * missed for long: a commit under a new topology epoch, which every gateway follows.
+ * As the leader, decommissions a node that most gateways have reported as missed for long: a commit under a new topology
+ * epoch, which every gateway follows.
  */
-import { type Catalog, walk } from "../../catalog/catalog.ts";
-import { copiesRange, sessionOfSessionKey, sessionsRange } from "../../catalog/keys.ts";
-import { decodeSession } from "../../catalog/records/cluster.ts";
+import type { Catalog } from "../../catalog/catalog.ts";
+import { copiesRange } from "../../catalog/keys.ts";
 import type { Logger } from "../../observability/logger.ts";
 import type { Clock } from "../../shared/clock.ts";
 import type { Id } from "../../shared/ids.ts";
@@ -12,10 +11,7 @@ import { changeTopology, nodeNamed } from "../change-topology.ts";
 import type { Members } from "../members.ts";
 import { TopologyChangeError } from "../topology-change-error.ts";
 import { type NodeView, nodeToDecommission } from "./decommission.ts";
-import { forgetReports, type HealthReport, readReports, writeReport } from "./reports.ts";
-
-/** Intervals in which a report must have been written again to count. */
-const FRESH_INTERVALS = 3;
+import { FreshReports, forgetReports, liveSessions, readReports } from "./reports.ts";
 
 export interface DecommissionerDeps {
   readonly catalog: Catalog;
@@ -23,6 +19,8 @@ export interface DecommissionerDeps {
   readonly leaders: Catalog;
   readonly members: () => Members;
   readonly isLeader: () => boolean;
+  /** Whether this gateway is cut off itself, see isolation.ts. */
+  readonly holdsBack?: () => boolean;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly intervalMs: number;
@@ -32,20 +30,18 @@ export interface DecommissionerDeps {
 
 export class Decommissioner {
   readonly #deps: DecommissionerDeps;
-  /** The beat of each report, and when it was first seen: monotonic. */
-  readonly #beats = new Map<number, { readonly beat: number; readonly seenMs: number }>();
-  #beat = 0;
+  readonly #fresh: FreshReports;
 
   constructor(deps: DecommissionerDeps) {
     this.#deps = deps;
+    this.#fresh = new FreshReports(deps);
   }
 
   /** One look, at every interval. @throws CatalogError; RecordError */
   async run(): Promise<void> {
-    const { catalog, isLeader } = this.#deps;
-    await writeReport(catalog, this.#ownReport());
-    if (!isLeader()) return;
-    const reports = this.#fresh(await readReports(catalog));
+    const { catalog, isLeader, holdsBack } = this.#deps;
+    if (!isLeader() || holdsBack?.() === true) return;
+    const reports = this.#fresh.of(await readReports(catalog));
     const nodes = await this.#views();
     const gateways = await liveSessions(catalog);
     await forgetReports(
@@ -54,29 +50,6 @@ export class Decommissioner {
     );
     const node = nodeToDecommission({ nodes, gateways, reports });
     if (node !== undefined) await this.#decommission(node);
-  }
-
-  #ownReport(): HealthReport {
-    const away = this.#deps
-      .members()
-      .all()
-      .filter(({ state }) => state === "unreachable");
-    this.#beat += 1;
-    return { beat: this.#beat, missed: new Map(away.map(({ spec, missedProbes }) => [spec.uuid, missedProbes])) };
-  }
-
-  /** Without those of gateways that have stopped writing them. */
-  #fresh(reports: ReadonlyMap<number, HealthReport>): ReadonlyMap<number, HealthReport> {
-    const { clock, intervalMs } = this.#deps;
-    const nowMs = clock.monotonicMs();
-    for (const session of this.#beats.keys()) if (!reports.has(session)) this.#beats.delete(session);
-    return new Map(
-      [...reports].filter(([session, { beat }]) => {
-        const known = this.#beats.get(session);
-        if (known?.beat !== beat) this.#beats.set(session, { beat, seenMs: nowMs });
-        return nowMs - (this.#beats.get(session)?.seenMs ?? nowMs) <= FRESH_INTERVALS * intervalMs;
-      }),
-    );
   }
 
   async #views(): Promise<NodeView[]> {
@@ -123,12 +96,4 @@ export function rejoinNode(catalog: Catalog, name: string): Promise<void> {
     const { decommissionedAtMs: _away, ...back } = record;
     return { nodes: [back] };
   });
-}
-
-async function liveSessions(catalog: Catalog): Promise<ReadonlySet<number>> {
-  const live = new Set<number>();
-  for await (const { key, value } of walk(catalog.kv, sessionsRange())) {
-    if (decodeSession(value).state === "live") live.add(sessionOfSessionKey(key));
-  }
-  return live;
 }

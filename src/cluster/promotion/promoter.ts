@@ -20,20 +20,14 @@ import {
   standbyNodes,
 } from "./plan-promotion.ts";
 
-export interface DomainEvent {
-  readonly kind: "NODE_DOMAIN_CHANGED";
-  /** Names. */
-  readonly node: string;
-  readonly domain: string;
-  readonly cause: string;
-}
-
 export interface PromoterDeps {
   readonly catalog: Catalog;
   readonly members: () => Members;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly limits: PromotionLimits;
+  /** Whether this gateway may be cut off itself: what it misses says nothing of a domain then. */
+  readonly holdsBack?: () => boolean;
   /** Domains of which something wants repair; `undefined` where that cannot be told. */
   readonly domainsWithWork: () => Promise<ReadonlySet<string> | undefined>;
   /** Resolves when this process goes by what the catalog says of the topology. */
@@ -41,7 +35,6 @@ export interface PromoterDeps {
   /** Told after the commit, when this process goes by it. */
   readonly onPromoted?: (node: Id, domain: string) => void;
   readonly onDemoted?: (node: Id, domain: string) => void;
-  readonly recordEvent?: (event: DomainEvent) => void;
 }
 
 export class Promoter {
@@ -54,7 +47,12 @@ export class Promoter {
 
   /** One look. @throws CatalogError */
   async run(signal: AbortSignal): Promise<void> {
-    const { members, clock, limits, domainsWithWork } = this.#deps;
+    const { members, clock, limits, domainsWithWork, holdsBack } = this.#deps;
+    if (holdsBack?.() === true) {
+      // How long a domain has been short or well is counted anew from when it can be seen.
+      this.#memory = { ...NO_MEMORY, changedAtMs: this.#memory.changedAtMs };
+      return;
+    }
     const { topology } = members();
     const facts = await this.#facts(topology);
     const promoted = topology.nodes.some(({ domain, homeDomain }) => domain !== homeDomain);
@@ -136,19 +134,13 @@ export class Promoter {
   }
 
   async #commit({ kind, node, domain, cause }: PromotionDecision, epoch?: number): Promise<void> {
-    const { catalog, logger, refresh, recordEvent, onPromoted, onDemoted } = this.#deps;
+    const { catalog, logger, refresh, onPromoted, onDemoted } = this.#deps;
     const under = epoch === undefined ? {} : { epoch };
     if (kind === "promote") await promoteNode(catalog, { node: node.name, domain, ...under });
     else await demoteNode(catalog, { node: node.name, ...under });
     const facts = { node: node.name, domain, cause };
     logger.warn(facts, kind === "promote" ? "a standby node was promoted" : "a promoted node is demoted");
     await refresh();
-    recordEvent?.({
-      kind: "NODE_DOMAIN_CHANGED",
-      node: node.name,
-      domain: kind === "promote" ? domain : node.homeDomain,
-      cause,
-    });
     if (kind === "promote") onPromoted?.(node.uuid, domain);
     else onDemoted?.(node.uuid, domain);
   }

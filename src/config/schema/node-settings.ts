@@ -34,6 +34,9 @@ export const nodeSettings = z.strictObject({
   name: label()
     .optional()
     .register(settingNotes, { meaning: "unique name; also the bucket used on the node", defaultNote: "required" }),
+  formerName: label().optional().register(settingNotes, {
+    meaning: "name that it had before: the same node, with its copies, has another name now",
+  }),
   endpoint: endpoint().optional().register(settingNotes, {
     meaning: "address of an S3 endpoint, or `volume:PATH` for an embedded node in that folder",
     defaultNote: "required",

@@ -184,9 +184,9 @@ export const storageSettings = z.strictObject({
           batchSize: integer(1, 10_000)
             .prefault(100)
             .register(settingNotes, { meaning: "entries of the record of missing copies read at a time" }),
-          lockTimeoutSeconds: integer(10, 3_600)
-            .prefault(600)
-            .register(settingNotes, { meaning: "lifetime of its lock, renewed while work goes on" }),
+          lockTimeoutSeconds: integer(10, 3_600).prefault(600).register(settingNotes, {
+            meaning: "lifetime of its lock, renewed while work goes on; the next leader has another one",
+          }),
         })
         .prefault({}),
     })

@@ -8,11 +8,14 @@ import { isAbsent } from "./absent-nodes.ts";
 
 export class LostNodes {
   readonly #members: () => Members;
+  readonly #holdsBack: () => boolean;
   /** Nodes that were away at the last look. */
   readonly #away = new Set<Id>();
 
-  constructor(members: () => Members) {
+  /** @param holdsBack whether this gateway may be cut off itself, so that silence says nothing of a node */
+  constructor(members: () => Members, holdsBack: () => boolean = () => false) {
     this.#members = members;
+    this.#holdsBack = holdsBack;
   }
 
   /** Looks at every node once. To be called again and again: what comes and goes in between does not count. */
@@ -33,7 +36,7 @@ export class LostNodes {
     const members = this.#members();
     if (isAbsent(members, nodeUuid)) return true;
     const member = members.get(nodeUuid);
-    if (member === undefined || !members.isLost(nodeUuid)) return false;
+    if (member === undefined || !members.isLost(nodeUuid) || this.#holdsBack()) return false;
     // With no other node there is nowhere to make them: they stay on record as they are, and are right when it returns.
     return members.all().some((other) => {
       const { uuid, domain } = other.spec;

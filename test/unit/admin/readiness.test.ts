@@ -35,6 +35,16 @@ test("a node that is away or has no room degrades it, and the reason names the n
   ]);
 });
 
+test("a gateway that may be cut off is degraded and says that it does nothing about the nodes that it misses", async () => {
+  const gateway = await openInMemoryGateway();
+  const isolation = (): string => "2 of 2 nodes do not answer this gateway";
+  const { answer } = await readiness({ ...adminContext(gateway), isolation, draining: () => false });
+  assert.equal(answer.status, "degraded");
+  assert.deepEqual(answer.reasons, [
+    "this gateway may be cut off, and acts on no loss of a node: 2 of 2 nodes do not answer this gateway",
+  ]);
+});
+
 test("without enough nodes for a write it is read-only, and serves clients all the same", async () => {
   const gateway = await openInMemoryGateway();
   gateway.nodeDown("d0-0");

@@ -128,7 +128,7 @@ test("a node with another identity is refused and left as it is", async () => {
   const [a, b] = [cluster.handle("a"), cluster.handle("b")];
   a.store.identity = writeIdentityDocument({ clusterId: cluster.clusterId, nodeUuid: b.uuid }, CLUSTER_KEY);
   await cluster.pass(RETRY_MS);
-  assert.match(cluster.reason("a") ?? "", /another node of this cluster/);
+  assert.match(cluster.reason("a") ?? "", /it is node b of this cluster .* two nodes were swapped/);
 });
 
 test("a node that fails admission is refused until it passes", async () => {

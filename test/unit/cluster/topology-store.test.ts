@@ -2,11 +2,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { type Catalog, openCatalog } from "../../../src/catalog/catalog.ts";
-import { nodeKey, topologyKey } from "../../../src/catalog/keys.ts";
+import { copyIndexKey, nodeKey, topologyKey } from "../../../src/catalog/keys.ts";
 import { CatalogError } from "../../../src/catalog/kv.ts";
 import { memoryKv } from "../../../src/catalog/memory/memory-kv.ts";
+import { setNode } from "../../../src/cluster/change-nodes.ts";
 import type { ConfiguredNode, ConfiguredTopology } from "../../../src/cluster/configured-topology.ts";
 import { TopologyConflictError } from "../../../src/cluster/merge-topology.ts";
+import { TopologyChangeError } from "../../../src/cluster/topology-change-error.ts";
 import { decodeNode, encodeNode, type NodeRecord } from "../../../src/cluster/topology-records.ts";
 import {
   applyConfiguration,
@@ -156,6 +158,99 @@ test("a node that is not named any more takes no writes and keeps its record, an
   assert.equal(named(again, "b").acceptsWrites, true);
   assert.ok(named(again, "b").writeGeneration > named(before, "b").writeGeneration);
   assert.equal(again.records.get(uuid)?.admitted, true);
+});
+
+/** A file that names nodes, some of them with the name that they had before. */
+function renamed(...nodes: readonly (readonly [name: string, former?: string])[]): {
+  readonly nodes: readonly ConfiguredNode[];
+  readonly change: Partial<ConfiguredTopology>;
+} {
+  const formerNames = new Map(nodes.flatMap(([name, former]) => (former === undefined ? [] : [[name, former]])));
+  return { nodes: nodes.map(([name]) => configured(name)), change: { formerNames } };
+}
+
+test("a node whose former name the configuration tells is the same node under the new name, once and for all", async () => {
+  const { apply, catalog } = await openStore();
+  const before = await apply([configured("a"), configured("b")]);
+  const { uuid } = named(before, "b");
+  await recordAdmission(catalog, uuid);
+  const { nodes, change } = renamed(["a"], ["c", "b"]);
+  const after = await apply(nodes, change);
+  assert.deepEqual([named(after, "c").uuid, after.topology.epoch], [uuid, 2]);
+  assert.equal(named(after, "c").physicalStorageId, "c", "what the file says of it anew is carried over");
+  assert.equal(after.records.get(uuid)?.admitted, true);
+  assert.equal(after.records.size, 2);
+  assert.deepEqual(await apply(nodes, change), after, "the former name may stay in the file");
+  assert.deepEqual(await apply(nodes), after, "and may be taken out");
+});
+
+test("what was set of a node by command stays when the file gives it another name, and a conflict is told by that", async () => {
+  const { apply, catalog } = await openStore();
+  const before = await apply([configured("a"), configured("b")]);
+  const { uuid } = named(before, "b");
+  await setNode(catalog, "b", { weight: 7 });
+  const { nodes, change } = renamed(["a"], ["c", "b"]);
+  assert.equal(named(await apply(nodes, change), "c").weight, 7);
+  await setNode(catalog, "c", { weight: 8 });
+  const [a, c] = renamed(["a"], ["e", "c"]).nodes;
+  const conflicting = [a ?? assert.fail(), { ...(c ?? assert.fail()), weight: 9 }];
+  await assert.rejects(apply(conflicting, { formerNames: new Map([["e", "c"]]) }), /nodes\.e\.weight was 100, is 9/);
+  assert.equal((await loadTopology(catalog.kv))?.records.get(uuid)?.name, "c");
+});
+
+test("a node that got a new name without a word of the old one is the same again as soon as the file tells it", async () => {
+  const { apply, catalog } = await openStore();
+  const before = await apply([configured("a"), configured("b")]);
+  const { uuid } = named(before, "b");
+  await recordAdmission(catalog, uuid);
+  const mistaken = await apply([configured("a"), configured("c", { weight: 50 })]);
+  assert.notEqual(named(mistaken, "c").uuid, uuid);
+  assert.equal(mistaken.records.get(uuid)?.configured, false);
+  const after = await apply([configured("a"), configured("c", { weight: 50 })], { formerNames: new Map([["c", "b"]]) });
+  assert.deepEqual([named(after, "c").uuid, named(after, "c").weight], [uuid, 50]);
+  assert.deepEqual([after.records.size, after.records.get(uuid)?.configured], [2, true]);
+});
+
+test("two nodes of the cluster do not become one by a name", async () => {
+  const { apply, catalog, kv } = await openStore();
+  const before = await apply([configured("a"), configured("b")]);
+  for (const { uuid } of before.topology.nodes) await recordAdmission(catalog, uuid);
+  const { nodes, change } = renamed(["a", "b"]);
+  const stored = await loadTopology(kv);
+  await assert.rejects(
+    apply(nodes, change),
+    (error) => error instanceof TopologyChangeError && error.message.startsWith("nodes.a.formerName is b, and"),
+  );
+  assert.deepEqual(await loadTopology(kv), stored);
+});
+
+test("a node on which copies are on record stays in its domain, whatever the configuration says; an empty one moves", async () => {
+  const { apply, catalog, kv } = await openStore();
+  const before = await apply([configured("a"), configured("b")]);
+  const { uuid } = named(before, "b");
+  const moved = [configured("a"), configured("b", { domain: "d1" })];
+  const copy = copyIndexKey(uuid, `00000001/${"0".repeat(32)}`);
+  await catalog.commit(catalog.begin().set(copy, Buffer.of()));
+  const refused = (error: unknown): boolean =>
+    error instanceof TopologyChangeError && /^nodes\.b\.faultDomain is d1 .* belong to d0/.test(error.message);
+  const stored = await loadTopology(kv);
+  await assert.rejects(apply(moved), refused);
+  await assert.rejects(
+    apply([configured("a"), configured("c", { domain: "d1" })], { formerNames: new Map([["c", "b"]]) }),
+  );
+  assert.deepEqual(await loadTopology(kv), stored, "nothing of it is applied");
+  assert.equal(named(await apply([configured("a"), configured("b", { weight: 5 })]), "b").weight, 5);
+
+  await catalog.commit(catalog.begin().delete(copy));
+  // A copy that comes to be there while it is moved.
+  kv.hooks.commit = async (_, pass) => {
+    kv.hooks = {};
+    await kv.atomic().set(copy, Buffer.of()).commit();
+    return pass();
+  };
+  await assert.rejects(apply(moved), refused);
+  await catalog.commit(catalog.begin().delete(copy));
+  assert.equal(named(await apply(moved), "b").domain, "d1");
 });
 
 test("after any configurations the topology is the last one's, and no node was forgotten or renamed", async () => {

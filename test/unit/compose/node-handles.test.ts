@@ -176,6 +176,33 @@ test("a volume that is open is not opened a second time, whatever the configurat
   assert.equal((await of(recordOf(1, "volume"))).get(uuidOf(1)), before);
 });
 
+test("a node that gets another name is reached all the time: by the name before, and while only another gateway's file has it", async (t) => {
+  const { handles, of } = await open(t);
+  const records = [recordOf(1, "of-file"), recordOf(2, "volume")];
+  const before = await of(...records);
+  // The catalog has the names already, this process's file has them not.
+  const renamed = [recordOf(1, "new"), recordOf(2, "new-volume")];
+  assert.deepEqual([...(await of(...renamed)).values()], [...before.values()]);
+  const configs = handles.configs();
+  const newNames = configs.map((config) => {
+    const name = config.kind === "volume" ? "new-volume" : "new";
+    return { ...config, name, formerName: config.name };
+  });
+  handles.configure(
+    { externalEndpoints: { ofDomains: new Map() }, nodes: newNames },
+    new Map([["new", { accessKey: "k", secretKey: new Secret("first-key") }]]),
+  );
+  const after = await of(...renamed);
+  assert.equal(after.get(uuidOf(1))?.node.name, "new");
+  assert.equal(after.get(uuidOf(2)), before.get(uuidOf(2)), "a folder is not opened twice");
+  assert.deepEqual(
+    handles.configs().map(({ name }) => name),
+    ["new", "new-volume"],
+  );
+  // At a start the catalog has the names before for a moment.
+  assert.deepEqual([...(await of(...records)).keys()], [uuidOf(1), uuidOf(2)]);
+});
+
 test("a node whose keys were sealed under another cluster key has a handle, which says why it cannot be used", async (t) => {
   const { kv, of, connect } = await open(t);
   const keys = { accessKey: "k", secretKey: new Secret("s") };

@@ -9,6 +9,7 @@ import { LostNodes } from "../../../src/replication/repair/lost-nodes.ts";
 import type { InMemoryGateway } from "../../support/in-memory-gateway.ts";
 import { turns } from "../../support/in-memory-gateway.ts";
 import { openBox } from "../../support/open-box.ts";
+import { slotsOf } from "../../support/slots.ts";
 
 const CONFIG: RedundancyDeps["config"] = {
   storage: {
@@ -42,7 +43,6 @@ function keep(gateway: InMemoryGateway, deps: Partial<RedundancyDeps> = {}): Kep
     metrics: createMetrics({ version: "0", processMetrics: false }),
     refreshTopology: async () => void told.push("refresh"),
     onPromoted: (uuid, domain) => void told.push(`promoted ${gateway.nodeOf(uuid).name} ${domain}`),
-    recordEvent: ({ kind, node }) => void told.push(`${kind} ${node}`),
     cron(pattern, run) {
       Object.assign(schedule, { pattern, run });
       return { stop: () => void Object.assign(schedule, { stopped: true }) };
@@ -50,7 +50,7 @@ function keep(gateway: InMemoryGateway, deps: Partial<RedundancyDeps> = {}): Kep
     ...deps,
   };
   const kept = keepRedundancy(all, {
-    lost: new LostNodes(all.members),
+    lost: new LostNodes(all.members, all.holdsBack),
     repairer,
     wakeRepair: () => void told.push("repair"),
     scrubbing: { requestComparison: (uuid) => void told.push(`compare ${gateway.nodeOf(uuid).name}`) },
@@ -101,7 +101,41 @@ test("a domain that lost its node gets a standby node, the topology is read anew
   gateway.nodeDown("d1-0");
   await pass(gateway, 120);
   assert.equal(await servedBy(gateway, "standby-0"), "d1");
-  assert.deepEqual(kept.told, ["refresh", "NODE_DOMAIN_CHANGED standby-0", "repair", "promoted standby-0 d1"]);
+  assert.deepEqual(kept.told, ["refresh", "repair", "promoted standby-0 d1"]);
+});
+
+test("a gateway that is cut off takes no copies for lost until it is not", async () => {
+  const { gateway, client } = await openBox({ nodesPerDomain: 2 });
+  await client.put("box/a", Buffer.alloc(1_000));
+  let cutOff = true;
+  await using _kept = keep(gateway, { holdsBack: () => cutOff });
+  const before = await slotsOf(gateway, "a");
+  gateway.nodeLost(before[1]?.split(" ")[2] ?? assert.fail());
+  await pass(gateway, 60);
+  assert.deepEqual(await slotsOf(gateway, "a"), before);
+  cutOff = false;
+  await pass(gateway, 60);
+  assert.match((await slotsOf(gateway, "a"))[1] ?? "", /^unverified/);
+});
+
+test("a gateway that is cut off promotes nobody; how long a domain is short counts from when it can be seen", async () => {
+  const { gateway } = await openBox({ standbyNodes: 1, nodesPerDomain: 2 });
+  let cutOff = true;
+  const holdsBack = (): boolean => cutOff;
+  await using _kept = keep(gateway, { holdsBack });
+  gateway.nodeLost("d1-0");
+  gateway.nodeLost("d1-1");
+  await pass(gateway, 600);
+  assert.equal(await servedBy(gateway, "standby-0"), "standby");
+  cutOff = false;
+  await pass(gateway, 60);
+  assert.equal(
+    await servedBy(gateway, "standby-0"),
+    "standby",
+    "the domain has been seen to be short for no minute yet",
+  );
+  await pass(gateway, 90);
+  assert.equal(await servedBy(gateway, "standby-0"), "d1");
 });
 
 test("only who has the lease promotes", async () => {

@@ -210,6 +210,28 @@ describe("nodes", () => {
     assert.equal(node?.host, "h");
   });
 
+  test("that had another name say so by one that no other node has, and by the bucket that their copies are in", () => {
+    const s3 = `name: node-c, endpoint: 'http://h', faultDomain: a, ${KEYS}, formerName: old-c`;
+    assert.deepEqual(refusals(nodesYaml(A, B, s3)), [
+      "storage.nodes[2].bucket: must be given together with formerName, as the copies lie in it: old-c if none was given",
+    ]);
+    const { nodes } = loaded({ yaml: nodesYaml(`${A}, formerName: old-a`, B, `${s3}, bucket: old-c`) }).config.storage;
+    assert.deepEqual(
+      nodes.map(({ formerName }) => formerName),
+      ["old-a", undefined, "old-c"],
+    );
+    const taken = "is a name that another node has, or had";
+    assert.deepEqual(refusals(nodesYaml(`${A}, formerName: same`, `${B}, formerName: same`)), [
+      `storage.nodes[0].formerName: ${taken}`,
+      `storage.nodes[1].formerName: ${taken}`,
+    ]);
+    const [a, b] = nodes;
+    assert.deepEqual(refusals(nodesYaml(`${A}, formerName: ${b?.name}`, B)), [`storage.nodes[0].formerName: ${taken}`]);
+    assert.deepEqual(refusals(nodesYaml(`${A}, formerName: ${a?.name}`, B)), [
+      "storage.nodes[0].formerName: is its name now",
+    ]);
+  });
+
   test("have an authority's file only for https, and an index folder only for volumes", () => {
     const s3 = `name: node-c, endpoint: 'http://h', faultDomain: a, ${KEYS}, caFile: /ca.pem, indexPath: /i`;
     assert.deepEqual(refusals(nodesYaml(A, B, s3)), [

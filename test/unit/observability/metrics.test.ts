@@ -91,6 +91,15 @@ test("the capacity of nodes is asked for at each scrape, and scrapes of theirs t
   ]);
 });
 
+test("a gateway that may be cut off shows it", async () => {
+  const all = metrics();
+  let isolated = true;
+  all.watchIsolation(() => isolated);
+  assert.deepEqual(await linesOf(all, "bulkhead_gateway_isolated"), ["bulkhead_gateway_isolated 1"]);
+  isolated = false;
+  assert.deepEqual(await linesOf(all, "bulkhead_gateway_isolated"), ["bulkhead_gateway_isolated 0"]);
+});
+
 test("the state, the conditions and the missed probes of nodes are shown, one series for each that holds", async () => {
   const metrics = createMetrics({ version: "1", processMetrics: false });
   const well = { node: "n1", state: "online", conditions: [], missedProbes: 0 };

@@ -106,22 +106,6 @@ test("a run that fails is logged, and the next comes as usual", async () => {
   assert.equal(test.runs, 2);
 });
 
-test("runOnce runs now and resolves with the end of that run, after one that is under way", async () => {
-  const test = new TestWorker();
-  await using worker = test.worker;
-  await worker.runOnce();
-  assert.equal(test.runs, 1);
-  const end = Promise.withResolvers<void>();
-  test.task = () => end.promise;
-  worker.wake();
-  await test.pass(0);
-  const again = worker.runOnce();
-  test.task = undefined;
-  end.resolve();
-  await again;
-  assert.deepEqual([test.runs, test.underWay], [3, 0]);
-});
-
 test("a worker that ends tells its run, waits for it, logs nothing of it and never runs again", async () => {
   const test = new TestWorker();
   let told = false;
@@ -139,7 +123,6 @@ test("a worker that ends tells its run, waits for it, logs nothing of it and nev
   assert.ok(told);
   assert.deepEqual([test.underWay, test.errors], [0, []]);
   test.worker.wake();
-  await test.worker.runOnce();
   await test.pass(10 * INTERVAL_MS);
   assert.equal(test.runs, 1);
   assert.equal(test.clock.timers, 0);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { escapeXml, S3_XML_NAMESPACE, XmlWriter, XSI_NAMESPACE } from "../../../src/s3/xml-writer.ts";
+import { escapeXml, S3_XML_NAMESPACE, XmlWriter } from "../../../src/s3/xml-writer.ts";
 import { childText, parseXml } from "../../../src/shared/xml.ts";
 
 describe("the XML writer", () => {
@@ -19,7 +19,9 @@ describe("the XML writer", () => {
   });
 
   test("writes attributes", () => {
-    const xml = new XmlWriter().open("Grantee", { "xmlns:xsi": XSI_NAMESPACE, "xsi:type": '"<&' }).toString();
+    const xml = new XmlWriter()
+      .open("Grantee", { "xmlns:xsi": "http://www.w3.org/2001/XMLSchema-instance", "xsi:type": '"<&' })
+      .toString();
     const root = parseXml(xml, { bytesMax: 1000, depthMax: 1, elementsMax: 1 });
     assert.deepEqual([...root.attributes], [["type", '"<&']]);
   });

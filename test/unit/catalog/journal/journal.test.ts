@@ -69,6 +69,35 @@ test("in sync a commit is answered only when a quorum of domains has it, and rea
   assert.deepEqual(new Set(seen), new Set(["deleted", "listed", "read", "read what is gone", "set"]));
 });
 
+test("a commit that comes when the journal is closed has no known outcome at once, and the next process hands it over", async () => {
+  const world = new JournalWorld();
+  const kv = await world.start();
+  const held = Promise.withResolvers<void>();
+  world.node("b0").control.hooks.put = async (request, pass) => {
+    await held.promise;
+    return pass(request);
+  };
+  const outcomeOf = (key: number): Promise<string> =>
+    set(kv, key, "late").then(
+      () => "answered",
+      (error: unknown) => (error instanceof CatalogError ? error.kind : String(error)),
+    );
+  const waiting = outcomeOf(1);
+  await turns();
+  const stopped = world.stop();
+  await turns();
+  held.resolve();
+  await stopped;
+  assert.equal(await waiting, "answered", "what waits is handed over if the nodes take it");
+  // No time passes: who waits for the timeout waits for ever.
+  assert.equal(await outcomeOf(2), "unknown-outcome");
+  await assert.rejects(kv.get(Buffer.of(5, 2)), { kind: "unavailable" });
+  const next = await world.start();
+  assert.equal((await next.get(Buffer.of(5, 2)))?.value.toString(), "late");
+  await world.stop();
+  await assertSame((await world.rebuild()).kv, world.store);
+});
+
 test("in async commits are answered at once and follow within a second", async () => {
   const world = new JournalWorld({ settings: { sync: false } });
   const kv = await world.start();

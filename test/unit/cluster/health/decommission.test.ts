@@ -5,7 +5,7 @@ import { openCatalog } from "../../../../src/catalog/catalog.ts";
 import { copyIndexKey } from "../../../../src/catalog/keys.ts";
 import { type NodeView, nodeToDecommission } from "../../../../src/cluster/health/decommission.ts";
 import { Decommissioner, rejoinNode } from "../../../../src/cluster/health/decommissioner.ts";
-import { type HealthReport, readReports, writeReport } from "../../../../src/cluster/health/reports.ts";
+import { type HealthReport, OwnReport, readReports, writeReport } from "../../../../src/cluster/health/reports.ts";
 import type { NodeState } from "../../../../src/cluster/health/transitions.ts";
 import type { Member, Members } from "../../../../src/cluster/members.ts";
 import { loadTopology } from "../../../../src/cluster/topology-store.ts";
@@ -117,16 +117,24 @@ async function decommissionerOf(cluster: Cluster, isLeader = true): Promise<{ ru
   // Of the gateways only the one under test lives: sessions of the cluster's own are ended.
   const { endOtherSessions } = await import("../../../../src/catalog/catalog.ts");
   await endOtherSessions(catalog);
-  return new Decommissioner({
+  const members = padded(cluster);
+  const report = new OwnReport({ catalog, members });
+  const decommissioner = new Decommissioner({
     catalog,
     leaders: catalog,
-    members: padded(cluster),
+    members,
     isLeader: () => isLeader,
     clock,
     logger: silentLogger,
     intervalMs: INTERVAL_MS,
     refresh: async () => cluster.membership.update(cluster.shapeOf((await loadTopology(kv)) ?? assert.fail())),
   });
+  return {
+    async run() {
+      await report.write();
+      await decommissioner.run();
+    },
+  };
 }
 
 test("a node that is away for ten probes is decommissioned under a new epoch, survives a restart as such, and rejoins by an operator", async () => {
