@@ -14,6 +14,8 @@ import { runFaults } from "../test/chaos/run.ts";
 import { runSeed } from "../test/support/seeded.ts";
 
 async function faults(minutes: number, seed: number, only: RegExp | undefined): Promise<number> {
+  // What was started is ended, and what was made of networks is removed, when the process exits; not when a signal ends it.
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
   process.stdout.write(`seed ${seed}\n`);
   const result = await runFaults({ seed, minutes, only, log: (line) => process.stdout.write(`${line}\n`) });
   if ("skip" in result) {

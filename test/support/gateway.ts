@@ -62,6 +62,12 @@ export async function startRefused(settings: GatewaySettings): Promise<Exit> {
   }
 }
 
+/** Gateways that are not to outlive the tests, whatever ends them. */
+const running = new Set<ChildProcess>();
+process.on("exit", () => {
+  for (const child of running) signalGroup(child, "SIGKILL");
+});
+
 interface Launch {
   readonly dataDir: string;
   /** Folders to remove at the end. */
@@ -220,6 +226,8 @@ export class Gateway implements AsyncDisposable {
     };
     child.stdout.setEncoding("utf8").on("data", keep);
     child.stderr.setEncoding("utf8").on("data", keep);
+    running.add(child);
+    child.once("exit", () => running.delete(child));
     this.#process = child;
     return child;
   }
