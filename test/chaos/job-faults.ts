@@ -34,19 +34,28 @@ interface Begun {
   readonly putBack: Mend;
 }
 
+/** All nodes may be up while they run. */
+const GO_ON: ReadonlySet<JobKind> = new Set(["DRAIN", "REBALANCE_TO_NEW", "SCRUB", "RESYNC"]);
+
 const nothing: Mend = async () => {};
 
 export class JobFaults {
   readonly #options: JobFaultsOptions;
   /** How jobs ended, by kind and state. */
   readonly ended = new Map<string, number>();
+  /** Jobs that go on while other faults come. */
+  #open: { readonly job: JobReport; readonly node: SiteNode; readonly putBack: Mend }[] = [];
 
   constructor(options: JobFaultsOptions) {
     this.#options = options;
   }
 
-  /** The mend ends the disturbance, waits until the job is over, and looks at what it did. */
+  /**
+   * The mend ends the disturbance. A job that needs its node away is waited for then; the others go on while other faults
+   * come, until `settleAll`, or the next job.
+   */
   async inject(fault: JobFault): Promise<Mend> {
+    await this.settleAll();
     const { site } = this.#options;
     const { gateway } = site;
     const node = site.nodes[fault.node];
@@ -64,9 +73,17 @@ export class JobFaults {
     return async () => {
       await undisturb();
       await resume();
+      this.#open.push({ job, node, putBack });
+      if (!GO_ON.has(fault.job)) await this.settleAll();
+    };
+  }
+
+  /** Waits until every job is over, looks at what it did, and puts things back as they were. */
+  async settleAll(): Promise<void> {
+    for (const { job, node, putBack } of this.#open.splice(0)) {
       await this.#settle(job, node);
       await putBack();
-    };
+    }
   }
 
   /** Drains a node to its end with nobody in the way, has a look at it, and takes it back. */

@@ -139,9 +139,10 @@ class Run {
   async #lastChecks(options: ClientOptions): Promise<void> {
     const violation = (what: string): void => this.#violation(what);
     const checks: readonly [what: string, check: () => Promise<void>][] = [
+      ["what jobs came to", () => this.#jobs.settleAll()],
       ["redundancy", () => requireRedundancy(this.#site, violation)],
       ["the last reading", () => readEverything(options)],
-      ["the last drains", () => this.#drainInTurn()],
+      ["the last drains", () => this.#drainOneOfEach()],
       ["unnamed copies", () => requireNothingUnnamed(this.#site, violation)],
       ["the reading after all was reclaimed", () => readEverything(options)],
     ];
@@ -155,11 +156,10 @@ class Run {
   }
 
   /** With nobody in the way every drain is done, and leaves nothing. */
-  async #drainInTurn(): Promise<void> {
-    for (const domain of this.#site.domains) {
-      const node = this.#site.nodes.find((one) => one.domain === domain);
-      if (node !== undefined) await this.#jobs.drainAndReturn(node);
-    }
+  async #drainOneOfEach(): Promise<void> {
+    const { nodes, domains } = this.#site;
+    const first = domains.flatMap((domain) => nodes.find((node) => node.domain === domain) ?? []);
+    await Promise.all(first.map((node) => this.#jobs.drainAndReturn(node)));
   }
 
   async #injectFaults(): Promise<void> {

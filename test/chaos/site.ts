@@ -106,6 +106,8 @@ function configuration(
       // Nobody watches a test for as long as an operator watches a store.
       health: { "interval-seconds": 1, decommission: false },
       consistency: { repair: { "lock-timeout-seconds": 10 } },
+      // A job is to be at work when it is disturbed, and over before long.
+      rebalance: { "rate-limit-per-second": 20 },
       delete: { grace: "2s" },
       read: { "stall-timeout": "3s" },
       write: { "stall-timeout": "3s" },
