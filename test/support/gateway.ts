@@ -10,7 +10,8 @@ import { freePorts } from "./ports.ts";
 const ROOT = resolve(import.meta.dirname, "../..");
 /** The command line program of this clone. */
 export const BULKHEAD = join(ROOT, "bin/bulkhead");
-const READY_TIMEOUT_MS = 30_000;
+/** Generous: a machine may have much else to do. */
+const READY_TIMEOUT_MS = 90_000;
 /** Longer than the gateway's own drain. */
 const STOP_TIMEOUT_MS = 60_000;
 const ADMIN_TIMEOUT_MS = 30_000;
