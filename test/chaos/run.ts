@@ -193,7 +193,11 @@ class Run {
       }
       await sleep(lastsMs);
     } finally {
-      for (const mend of mends.reverse()) await mend();
+      for (const mend of mends.reverse()) {
+        await mend().catch((error: unknown) => {
+          this.#violation(`a fault was not mended: ${String(error)}: ${String((error as Error).cause)}`);
+        });
+      }
     }
     if (losing) {
       await untilOnline(gateway);
