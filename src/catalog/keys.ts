@@ -111,6 +111,8 @@ export const dyingKey = (diedAtMs: number, id: Id): KvKey => pack(["dying", died
 export const dyingRange = (): KvRange => prefixRange(["dying"]);
 /** Those that died before a time. */
 export const dyingBefore = (ms: number): KvRange => ({ start: dyingRange().start, end: pack(["dying", ms]) });
+/** Those that died after a time. */
+export const dyingAfter = (ms: number): KvRange => ({ start: pack(["dying", ms + 1]), end: dyingRange().end });
 
 /** That a blob's copies stay on their nodes until then, whatever becomes of it. */
 export const pinKey = (blobId: Id, untilMs: number): KvKey => pack(["pin", idBytes(blobId), untilMs]);

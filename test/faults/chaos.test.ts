@@ -4,7 +4,8 @@ import { test } from "node:test";
 import { runFaults } from "../chaos/run.ts";
 import { runSeed } from "../support/seeded.ts";
 
-const MINUTES = 1;
+/** What is looked at in the end takes about as long again. */
+const MINUTES = 0.5;
 
 test("clients see no wrong answer while faults come and go, and everything is whole in the end", async (t) => {
   const seed = runSeed();
@@ -15,6 +16,10 @@ test("clients see no wrong answer while faults come and go, and everything is wh
     t.skip(result.skip);
     return;
   }
+  // What is left out on this machine is told as a skip of its own: where none is allowed, it has to be there.
+  await t.test("nothing is left out", (inner) => {
+    if (result.leftOut.length > 0) inner.skip(result.leftOut.join("; "));
+  });
   assert.deepEqual(result.violations, [], `seed ${seed}:\n${lines.slice(-30).join("\n")}`);
   assert.ok(result.faults.size > 0 && result.operations > result.refused, lines.join("\n"));
   t.diagnostic(`${result.operations} operations, ${result.refused} refused, faults ${[...result.faults].join(" ")}`);

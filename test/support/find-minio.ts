@@ -16,7 +16,7 @@ import { join } from "node:path";
 import { type Certificates, makeCertificates, missingForCertificates } from "./certificates.ts";
 import { eventually } from "./eventually.ts";
 import { containersUnavailable, createMinioContainer } from "./minio-container.ts";
-import type { MinioHost, MinioHostOptions } from "./minio-host.ts";
+import type { MinioHost, MinioHostOptions, ServerNetwork } from "./minio-host.ts";
 import { createMinioProgram, findMinioProgram } from "./minio-program.ts";
 import { freePorts } from "./ports.ts";
 
@@ -54,6 +54,8 @@ export interface MinioOptions {
   readonly drives?: readonly string[];
   /** Added to the servers' environment. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Only programs can run in it. */
+  readonly network?: ServerNetwork;
 }
 
 export interface MinioServers {
@@ -96,6 +98,7 @@ export async function startMinio(options: MinioOptions): Promise<MinioServers | 
 const WAYS: Readonly<Record<ServersHow, (options: MinioOptions) => Promise<MinioServers | Skip>>> = {
   environment: serversOfEnvironment,
   async testcontainers(options) {
+    if (options.network !== undefined) return { skip: "containers have networks of their own" };
     const image = process.env["BULKHEAD_TEST_MINIO_IMAGE"] ?? "minio/minio";
     const skip = await containersUnavailable(image);
     if (skip !== undefined) return { skip };
@@ -108,8 +111,10 @@ const WAYS: Readonly<Record<ServersHow, (options: MinioOptions) => Promise<Minio
   },
 };
 
-async function serversOfEnvironment({ count, tls, drives, env }: MinioOptions): Promise<MinioServers | Skip> {
-  if (drives !== undefined || env !== undefined) return { skip: "servers from the environment are as they are" };
+async function serversOfEnvironment(options: MinioOptions): Promise<MinioServers | Skip> {
+  const { count, tls, drives, env, network } = options;
+  if ([drives, env, network].some((wish) => wish !== undefined))
+    return { skip: "servers from the environment are as they are" };
   const addresses = (process.env["BULKHEAD_TEST_MINIO_URL"] ?? "").split(",").filter((text) => text !== "");
   const urls = addresses.map((text) => new URL(text)).filter((url) => (url.protocol === "https:") === (tls ?? false));
   if (urls.length < count) {
@@ -150,7 +155,7 @@ async function startHosts(
 
 async function startHost(
   port: number,
-  { tls = false, drives, env = {} }: MinioOptions,
+  { tls = false, drives, env = {}, network }: MinioOptions,
   create: (options: MinioHostOptions) => Promise<MinioHost>,
 ): Promise<MinioServer> {
   const folder = await mkdtemp(join(tmpdir(), "bulkhead-minio-"));
@@ -159,12 +164,12 @@ async function startHost(
   await mkdir(dataDir);
   await mkdir(certificatesDir);
   const certificates: Certificates | undefined = tls ? await makeCertificates(certificatesDir) : undefined;
-  const endpoint = `${tls ? "https" : "http"}://127.0.0.1:${port}`;
+  const endpoint = `${tls ? "https" : "http"}://${network?.address ?? "127.0.0.1"}:${port}`;
   const removeFolder = (): Promise<void> => rm(folder, { recursive: true, force: true });
   let host: MinioHost;
   try {
     const all = { ...ENVIRONMENT, ...env };
-    host = await create({ port, dataDir, drives, env: all, ...(tls ? { certificatesDir } : {}) });
+    host = await create({ port, network, dataDir, drives, env: all, ...(tls ? { certificatesDir } : {}) });
   } catch (error) {
     await removeFolder();
     throw error;

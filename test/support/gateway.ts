@@ -10,7 +10,8 @@ import { freePorts } from "./ports.ts";
 const ROOT = resolve(import.meta.dirname, "../..");
 /** The command line program of this clone. */
 export const BULKHEAD = join(ROOT, "bin/bulkhead");
-const READY_TIMEOUT_MS = 30_000;
+/** Generous: a machine may have much else to do. */
+const READY_TIMEOUT_MS = 90_000;
 /** Longer than the gateway's own drain. */
 const STOP_TIMEOUT_MS = 60_000;
 const ADMIN_TIMEOUT_MS = 30_000;
@@ -61,6 +62,12 @@ export async function startRefused(settings: GatewaySettings): Promise<Exit> {
     await gateway[Symbol.asyncDispose]();
   }
 }
+
+/** Gateways that are not to outlive the tests, whatever ends them. */
+const running = new Set<ChildProcess>();
+process.on("exit", () => {
+  for (const child of running) signalGroup(child, "SIGKILL");
+});
 
 interface Launch {
   readonly dataDir: string;
@@ -220,6 +227,8 @@ export class Gateway implements AsyncDisposable {
     };
     child.stdout.setEncoding("utf8").on("data", keep);
     child.stderr.setEncoding("utf8").on("data", keep);
+    running.add(child);
+    child.once("exit", () => running.delete(child));
     this.#process = child;
     return child;
   }

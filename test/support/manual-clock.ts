@@ -8,6 +8,7 @@ interface Pending {
 
 export class ManualClock implements Clock {
   #nowMs: number;
+  #wallAheadMs = 0;
   readonly #pending = new Set<Pending>();
 
   constructor(startMs = 1_800_000_000_000) {
@@ -15,7 +16,7 @@ export class ManualClock implements Clock {
   }
 
   nowMs(): number {
-    return this.#nowMs;
+    return this.#nowMs + this.#wallAheadMs;
   }
 
   monotonicMs(): number {
@@ -26,6 +27,11 @@ export class ManualClock implements Clock {
     const timer = { atMs: this.#nowMs + delayMs, fire };
     this.#pending.add(timer);
     return { stop: () => void this.#pending.delete(timer) };
+  }
+
+  /** Sets the wall clock ahead, or back; the monotonic one and timers are as they were. */
+  jump(ms: number): void {
+    this.#wallAheadMs += ms;
   }
 
   /** Timers that are neither fired nor stopped. */

@@ -30,8 +30,9 @@ process.on("exit", () => {
 });
 
 export function createMinioProgram(program: string, options: MinioHostOptions): MinioHost {
-  const { port, dataDir, drives = [dataDir], certificatesDir, env } = options;
-  const args = ["server", "--address", `127.0.0.1:${port}`, ...drives];
+  const { port, dataDir, drives = [dataDir], certificatesDir, env, network } = options;
+  const { command = [], address = "127.0.0.1" } = network ?? {};
+  const args = ["server", "--address", `${address}:${port}`, ...drives];
   if (certificatesDir !== undefined) args.push("--certs-dir", certificatesDir);
   let child: ChildProcess | undefined;
   const theChild = (): ChildProcess => {
@@ -51,7 +52,7 @@ export function createMinioProgram(program: string, options: MinioHostOptions): 
     },
     async start() {
       if (child !== undefined) throw new Error("the MinIO server runs already");
-      child = await spawnServer(program, args, env, () => {
+      child = await spawnServer([...command, program, ...args], env, () => {
         child = undefined;
       });
     },
@@ -66,8 +67,7 @@ export function createMinioProgram(program: string, options: MinioHostOptions): 
 }
 
 async function spawnServer(
-  program: string,
-  args: readonly string[],
+  [program = "", ...args]: readonly string[],
   env: Readonly<Record<string, string>>,
   onExit: () => void,
 ): Promise<ChildProcess> {

@@ -9,12 +9,14 @@ export interface ProxyFaults {
   readonly bytesPerSecond?: number;
   /** Added to every piece on its way. */
   readonly latencyMs?: number;
-  /** Added to some of the pieces, besides. */
-  readonly spikes?: { readonly share: number; readonly latencyMs: number };
+  /** Added to some of the pieces, besides; `moreMs` is drawn for each between 0 and this, and added. */
+  readonly spikes?: { readonly share: number; readonly latencyMs: number; readonly moreMs?: number };
   /** Added to every piece of a connection, drawn for it between 0 and this: requests overtake each other. */
   readonly unevenMs?: number;
   /** Connections are reset after about this many bytes from the target. */
   readonly breakAfterBytes?: number;
+  /** Connections are reset after about this many bytes to the target. */
+  readonly breakUpAfterBytes?: number;
   /** Share of the pieces from the target in which a byte is changed. */
   readonly corruptShare?: number;
   /** Requests that it answers by itself, the first of each connection at least; the others pass. */
@@ -31,7 +33,7 @@ export interface ProxyFaults {
 export class TcpProxy implements AsyncDisposable {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
-  readonly #target: { readonly host: string; readonly port: number };
+  #target: { readonly host: string; readonly port: number };
   readonly #buckets = { up: new TokenBucket(), down: new TokenBucket() };
   readonly #random: () => number;
   #faults: ProxyFaults = {};
@@ -39,7 +41,7 @@ export class TcpProxy implements AsyncDisposable {
 
   private constructor(target: URL, random: () => number) {
     this.#random = random;
-    this.#target = { host: target.hostname, port: Number(target.port) };
+    this.#target = addressOf(target);
     this.#server = createServer((client) => this.#accept(client));
   }
 
@@ -55,6 +57,11 @@ export class TcpProxy implements AsyncDisposable {
     const address = this.#server.address();
     if (address === null || typeof address === "string") throw new Error("the proxy is closed");
     return `http://127.0.0.1:${address.port}`;
+  }
+
+  /** Where new connections go from now on. */
+  set target(url: string) {
+    this.#target = addressOf(new URL(url));
   }
 
   set faults(faults: ProxyFaults) {
@@ -104,7 +111,11 @@ export class TcpProxy implements AsyncDisposable {
       });
     }
     const unevenMs = this.#random();
-    client.pipe(this.#answering(client)).pipe(this.#slow(this.#buckets.up, unevenMs)).pipe(server);
+    client
+      .pipe(this.#answering(client))
+      .pipe(this.#breaking(client))
+      .pipe(this.#slow(this.#buckets.up, unevenMs))
+      .pipe(server);
     server.pipe(this.#damaging(client)).pipe(this.#slow(this.#buckets.down, unevenMs)).pipe(client);
   }
 
@@ -114,7 +125,10 @@ export class TcpProxy implements AsyncDisposable {
       highWaterMark: PIECE_BYTES,
       transform: (chunk: Buffer, _encoding, done) => {
         const { latencyMs = 0, unevenMs = 0, spikes } = this.#faults;
-        const spikeMs = spikes !== undefined && this.#random() < spikes.share ? spikes.latencyMs : 0;
+        const spikeMs =
+          spikes !== undefined && this.#random() < spikes.share
+            ? spikes.latencyMs + this.#random() * (spikes.moreMs ?? 0)
+            : 0;
         const waitMs = bucket.take(chunk.length) + latencyMs + uneven * unevenMs + spikeMs;
         if (waitMs === 0) done(null, chunk);
         else void sleep(waitMs).then(() => done(null, chunk));
@@ -138,6 +152,18 @@ export class TcpProxy implements AsyncDisposable {
     });
   }
 
+  #breaking(client: Socket): Transform {
+    let passed = 0;
+    return new Transform({
+      transform: (chunk: Buffer, _encoding, done) => {
+        const { breakUpAfterBytes } = this.#faults;
+        passed += chunk.length;
+        if (breakUpAfterBytes !== undefined && passed > breakUpAfterBytes) drop(client);
+        done(null, chunk);
+      },
+    });
+  }
+
   #damaging(client: Socket): Transform {
     let passed = 0;
     return new Transform({
@@ -156,6 +182,10 @@ export class TcpProxy implements AsyncDisposable {
 }
 
 const PIECE_BYTES = 65_536;
+
+function addressOf({ hostname, port }: URL): { readonly host: string; readonly port: number } {
+  return { host: hostname, port: Number(port) };
+}
 
 /** Resets a connection. Neither one that is not there yet nor one that is gone can be reset: its handle would stay. */
 function drop(socket: Socket): void {

@@ -7,6 +7,7 @@ import { type Catalog, walk } from "../../catalog/catalog.ts";
 import { ContentGoneError, releaseBlob } from "../../catalog/contents.ts";
 import {
   copyIndexKey,
+  dyingAfter,
   dyingBefore,
   dyingKey,
   partCounterKey,
@@ -16,7 +17,7 @@ import {
   uploadsRange,
   usageRange,
 } from "../../catalog/keys.ts";
-import type { KvEntry } from "../../catalog/kv.ts";
+import type { KvEntry, KvRange } from "../../catalog/kv.ts";
 import type { Location } from "../../catalog/records/blob.ts";
 import { type Dying, decodeDying, encodeDying, encodePendingDelete } from "../../catalog/records/dying.ts";
 import { decodePart, type Extent } from "../../catalog/records/manifest.ts";
@@ -60,8 +61,16 @@ export class DyingSweeper {
     // A wall clock that jumps ahead while the process runs ends no pin before its time.
     await endPins(catalog, Math.min(clock.nowMs(), clock.monotonicMs() + this.#wallAheadMs), version);
     if (version === undefined) return;
-    const candidates = walk(catalog.kv, dyingBefore(clock.nowMs() - graceMs + 1));
-    await forEachConcurrently(candidates, CONCURRENCY, signal, async (entry) => {
+    const nowMs = clock.nowMs();
+    // What died after now did so before the clock was set back; whether its grace has passed is told by the version alone.
+    for (const range of [dyingBefore(nowMs - graceMs + 1), dyingAfter(nowMs)]) {
+      await this.#buryAll(range, version, signal);
+    }
+  }
+
+  async #buryAll(range: KvRange, version: number, signal: AbortSignal): Promise<void> {
+    const { catalog } = this.#deps;
+    await forEachConcurrently(walk(catalog.kv, range), CONCURRENCY, signal, async (entry) => {
       // What the journal does not have may be undone by the loss of the catalog, and then lives again.
       if (entry.version > Math.min(version, catalog.journaledVersion())) return;
       try {

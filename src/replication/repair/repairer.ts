@@ -3,7 +3,7 @@
  * home, checks unverified ones. Those with the fewest good copies come first. What cannot be done now, because the
  * slot's domain has no node to do it on, is left as it is.
  */
-import { decodeCopyEntry, decodeRepairEntry, locateBlob } from "../../catalog/blobs.ts";
+import { decodeCopyEntry, decodeRepairEntry, locateBlob, type RepairEntry } from "../../catalog/blobs.ts";
 import { copyIndexKey, partsOfRepairKey } from "../../catalog/keys.ts";
 import type { KvEntry } from "../../catalog/kv.ts";
 import { isReadable, isSamePlace, type Slot, type SlotState, wantsRepair } from "../../catalog/records/blob.ts";
@@ -124,7 +124,7 @@ export class Repairer {
   async #look(entry: KvEntry, how: { readonly despiteBackOff: boolean; readonly signal: AbortSignal }): Promise<void> {
     const { catalog, clock } = this.#deps;
     const repair = decodeRepairEntry(entry.value);
-    const due = repair.notBeforeMs <= clock.nowMs();
+    const due = isDue(repair, clock.nowMs());
     if (!due && !(repair.attempts > 0 && how.despiteBackOff)) return;
     if (repair.work !== undefined && this.#hasNoPlace(repair.work)) return this.#passOver();
     const { blobId, slot: number } = partsOfRepairKey(entry.key);
@@ -193,10 +193,10 @@ export class Repairer {
       const facts = { blobId: located.blob.blobId, slot: number, node: attempt.node };
       // One that was made before its time, because a node came back, costs nothing: else a node that comes and goes
       // would use up the attempts of everything in minutes.
-      const isDue = attempt.entry.notBeforeMs <= this.#deps.clock.nowMs();
-      const attempts = attempt.entry.attempts + (isDue ? 1 : 0);
+      const counts = isDue(attempt.entry, this.#deps.clock.nowMs());
+      const attempts = attempt.entry.attempts + (counts ? 1 : 0);
       logger.warn({ err: error, ...facts, attempts }, "a repair failed and is tried again later");
-      if (isDue) await this.#postpone(attempt, error);
+      if (counts) await this.#postpone(attempt, error);
     }
   }
 
@@ -213,8 +213,7 @@ export class Repairer {
         return undefined;
       const attempts = entry.attempts + 1;
       if (attempts < ATTEMPTS_MAX) {
-        const waitMs = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** (attempts - 1));
-        const postponed = new Map([[number, { notBeforeMs: clock.nowMs() + waitMs, attempts }]]);
+        const postponed = new Map([[number, { notBeforeMs: clock.nowMs() + backOffMs(attempts), attempts }]]);
         return { slots: blob.slots, postponed };
       }
       givenUp = true;
@@ -225,6 +224,17 @@ export class Repairer {
     onAttempt?.("dead-letter");
     logger.error({ err: error, blobId, slot: number, node }, "a repair was given up: it is a dead letter now");
   }
+}
+
+/** How long the next attempt waits after so many that failed. */
+function backOffMs(attempts: number): number {
+  return Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** (attempts - 1));
+}
+
+/** Whether its time has come. One that would still wait for longer than it was told to is due: the clock was set back. */
+function isDue({ sinceMs, notBeforeMs, attempts }: RepairEntry, nowMs: number): boolean {
+  const toldMs = attempts === 0 ? notBeforeMs - sinceMs : backOffMs(attempts);
+  return notBeforeMs <= nowMs || notBeforeMs - nowMs > toldMs;
 }
 
 /** What a dead letter says of an error. */

@@ -127,11 +127,13 @@ export class Scrubbing implements AsyncDisposable {
     const node = this.#nodes.get(nodeUuid);
     if (node === undefined) throw new NodeError("unreachable", "the node is no member");
     const askedAtMs = this.#clock.nowMs();
+    const before = (await node.comparison.state()).last?.endedAtMs;
     node.comparison.request();
     this.#wake(nodeUuid);
     for (;;) {
       const { last } = await node.comparison.state();
-      if (last !== undefined && last.endedAtMs >= askedAtMs) return last;
+      // The clock may have been set back meanwhile.
+      if (last !== undefined && (last.endedAtMs >= askedAtMs || last.endedAtMs !== before)) return last;
       if (!this.#members().servesReads(nodeUuid)) throw new NodeError("unreachable", "the node cannot be asked now");
       await sleep(this.#clock, COMPARISON_POLL_MS, signal);
     }

@@ -136,3 +136,45 @@ test("a scrub is shown as a job from when it was asked for to its end", async ()
   assert.deepEqual([job.state, job.counts.moved, job.total], ["done", 10, 10]);
   assert.equal(job.detail, "8 copies are right, 1 corrupt, 0 lost, 1 could not be read");
 });
+
+test("a scrub that was asked for before the clock was set back ends with the pass that began after", async () => {
+  const { gateway } = await openBox();
+  const { uuid } = gateway.node("d0-0");
+  const counts = {
+    startedAtMs: 0,
+    requested: true,
+    total: 1,
+    seen: 1,
+    verifiedBytes: 1,
+    corrupt: 0,
+    lost: 0,
+    failed: 0,
+  };
+  const older = { ...counts, verified: 3, endedAtMs: gateway.clock.nowMs() - 1 };
+  let last = older;
+  await using box = openJobs(gateway, {
+    deps: {
+      scrubbing: {
+        request: () => {
+          gateway.clock.jump(-5 * 3_600_000);
+          return true;
+        },
+        report: async () => [
+          {
+            nodeUuid: uuid,
+            node: "d0-0",
+            scrub: { last },
+            requested: last === older,
+            nextAtMs: undefined,
+            comparison: {},
+          },
+        ],
+      },
+    },
+  });
+  const { id } = (await box.jobs.submit({ kind: "SCRUB", subject: { node: "d0-0" }, ...ASKED })).view.job;
+  await box.until(id, ({ cursor }) => cursor !== undefined);
+  last = { ...counts, verified: 1, endedAtMs: gateway.clock.nowMs() };
+  const job = await box.until(id, isOver);
+  assert.deepEqual([job.state, job.detail], ["done", "1 copies are right, 0 corrupt, 0 lost, 0 could not be read"]);
+});
