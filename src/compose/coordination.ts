@@ -53,7 +53,12 @@ export async function openCoordination(
     leader: leadership.isLeader,
   });
   metrics.watchCoordinator(summary);
-  const acquire: Coordination["acquire"] = async (name, ttlMs) => {
+  return { coordinator, leadership, acquire: acquireFrom(coordinator), summary };
+}
+
+/** A lease, tried for once; `undefined` also where the coordinator does not answer. */
+export function acquireFrom(coordinator: Pick<Coordinator, "acquire">): Coordination["acquire"] {
+  return async (name, ttlMs) => {
     try {
       return await coordinator.acquire(name, ttlMs);
     } catch (error) {
@@ -61,7 +66,6 @@ export async function openCoordination(
       return undefined;
     }
   };
-  return { coordinator, leadership, acquire, summary };
 }
 
 async function redisSettings(

@@ -36,6 +36,7 @@ export interface MachineOptions {
   readonly domain: string;
   readonly scheduler: Scheduler;
   readonly chance: Chance;
+  readonly joined?: boolean;
   /** A fault of the machine that only a mutant has: it answers before what it took is durable. */
   readonly acknowledgesEarly: boolean;
   /** Told of each copy that is about to be deleted because somebody asked for it. */
@@ -59,6 +60,13 @@ export class Machine {
   readonly foreign = new Map<CopyKey, Uint8Array>();
   /** A fault took or changed a piece of the journal here. */
   journalHurt = false;
+  /** When something befell it last. */
+  wellSinceMs = 0;
+  /** When it was last about to answer a gateway, by the gateway's name. */
+  readonly answeredAtMs = new Map<string, number>();
+  /** It joined while the cluster served: no configuration names it. */
+  readonly joined: boolean;
+  readonly #cuts = new Map<number, number>();
   #wiped = false;
   #clusterId: Id | undefined;
   #under: StorageNode | undefined;
@@ -74,6 +82,7 @@ export class Machine {
     this.#options = options;
     this.name = options.name;
     this.domain = options.domain;
+    this.joined = options.joined === true;
   }
 
   /** Before the first call. */
@@ -109,18 +118,41 @@ export class Machine {
   off(): void {
     this.#offReasons++;
     this.#epoch++;
+    this.#befallen();
   }
 
   on(): void {
     this.#offReasons = Math.max(0, this.#offReasons - 1);
+    this.#befallen();
   }
 
   hush(): void {
     this.#silentReasons++;
+    this.#befallen();
   }
 
   speak(): void {
     this.#silentReasons = Math.max(0, this.#silentReasons - 1);
+    this.#befallen();
+  }
+
+  /** The gateways of a place cannot reach it, until they were connected again as often. */
+  cutOff(place: number): void {
+    this.#cuts.set(place, (this.#cuts.get(place) ?? 0) + 1);
+    this.#befallen();
+  }
+
+  reconnect(place: number): void {
+    this.#cuts.set(place, Math.max(0, (this.#cuts.get(place) ?? 0) - 1));
+    this.#befallen();
+  }
+
+  isReachableFrom(place: number): boolean {
+    return this.up && (this.#cuts.get(place) ?? 0) === 0;
+  }
+
+  #befallen(): void {
+    this.wellSinceMs = this.#options.scheduler.nowMs;
   }
 
   /** What it has not answered for is lost, is there, or is torn. It is off until `on`. */
@@ -145,6 +177,7 @@ export class Machine {
   recover(): void {
     this.#offReasons = 0;
     this.#silentReasons = 0;
+    this.#cuts.clear();
     this.full = false;
   }
 
@@ -193,6 +226,7 @@ export class Machine {
   rename(name: string): void {
     this.name = name;
     this.#wiped = false;
+    this.#befallen();
   }
 
   destroy(key: CopyKey): void {

@@ -21,7 +21,7 @@ import type { ListResult } from "../../src/objects/api.ts";
 import { ObjectError } from "../../src/objects/api.ts";
 import { OpenReads } from "../../src/replication/reclaim/open-reads.ts";
 import type { Random } from "../../src/shared/random.ts";
-import type { Mutation, Parts } from "./gateway.ts";
+import type { Mutation, Parts } from "./mutation.ts";
 
 export interface Mutant {
   readonly name: string;
@@ -140,7 +140,7 @@ export const MUTANTS: readonly Mutant[] = [
     what: "the collector takes copies of writes that are under way for orphans (I1)",
     operationsMax: 1_000,
     mutation: {
-      orphanCatalog: ({ catalog }) => ({ ...catalog, kv: withLists(catalog.kv, allSessionsEnded) }),
+      orphanCatalog: ({ leaders }) => ({ ...leaders, kv: withLists(leaders.kv, allSessionsEnded) }),
       orphanDelayMs: 100,
     },
   },
@@ -155,11 +155,11 @@ export const MUTANTS: readonly Mutant[] = [
     what: "what dead processes left on nodes stays (I3)",
     operationsMax: 10_000,
     mutation: {
-      orphanCatalog: ({ catalog }) => ({
-        ...catalog,
+      orphanCatalog: ({ leaders }) => ({
+        ...leaders,
         kv: {
-          ...plain(catalog.kv),
-          list: async (range, how) => (same(range, sessionsRange()) ? [] : catalog.kv.list(range, how)),
+          ...plain(leaders.kv),
+          list: async (range, how) => (same(range, sessionsRange()) ? [] : leaders.kv.list(range, how)),
         },
       }),
     },
