@@ -85,7 +85,9 @@ export const CLUSTER_STEPS: ClusterSteps = {
   demote(world, { gateway, pick }) {
     const promoted = world.watch.promoted();
     const node = promoted[pick % Math.max(1, promoted.length)];
-    if (node !== undefined) ask(world, gateway, ({ promoter }) => promoter.demote(node.name));
+    if (node === undefined) return;
+    world.watch.operatorPromotes(node.domain);
+    ask(world, gateway, ({ promoter }) => promoter.demote(node.name));
   },
 };
 

@@ -5,6 +5,7 @@
  */
 import { leaderKey, topologyKey } from "../../src/catalog/keys.ts";
 import type { KvCommitRequest } from "../../src/catalog/kv-atomic.ts";
+import { decodeJob, type Job } from "../../src/catalog/records/job.ts";
 import { decodeLeader } from "../../src/catalog/records/leader.ts";
 import { pack, unpack } from "../../src/catalog/tuple.ts";
 import {
@@ -14,16 +15,19 @@ import {
   type TopologyRecord,
 } from "../../src/cluster/topology-records.ts";
 import { type Id, idFromBytes } from "../../src/shared/ids.ts";
-import type { Machine } from "./machine.ts";
+import { GAP_MS, type Machine } from "./machine.ts";
 import type { CaseConfig } from "./plan.ts";
 
 /** A write that began under a policy may end this much later. */
 const POLICY_LAG_MS = 60_000;
 /** A machine that nothing has befallen for so long is known to be well by every gateway. */
 const WELL_MS = 60_000;
-/** A node is decommissioned after ten missed probes, the first of which may be an interval late or come at once. */
-const AWAY_MS_MIN = 30_000;
+/** From what a gateway reports of a node to the commit that goes by it. */
+const REPORT_LAG_MS = 12_000;
+/** What an operator asked for comes at the latest after this. */
 const OPERATOR_MS = 60_000;
+/** From the decision to the commit. */
+const COMMIT_MS = 4_000;
 
 export interface ClusterWatchDeps {
   readonly config: CaseConfig;
@@ -33,6 +37,8 @@ export interface ClusterWatchDeps {
   readonly onViolation: (what: string) => void;
   /** Told of a node whose record went. */
   readonly onRemoved: (record: NodeRecord, by: string) => void;
+  /** Told of nodes that a job says to have emptied. */
+  readonly onDrained: (nodes: readonly NodeRecord[], by: string) => void;
 }
 
 export class ClusterWatch {
@@ -67,7 +73,9 @@ export class ClusterWatch {
   }
 
   decommissioned(): NodeRecord[] {
-    return [...this.#records.values()].filter(({ decommissionedAtMs }) => decommissionedAtMs !== undefined);
+    return [...this.#records.values()].filter(
+      ({ decommissionedAtMs, configured }) => decommissionedAtMs !== undefined && configured,
+    );
   }
 
   /** Nodes that were demoted and are still to be emptied. */
@@ -91,12 +99,12 @@ export class ClusterWatch {
     );
   }
 
-  /** An operator has a node promoted to a domain: for a while that is nobody's mistake. */
+  /** An operator has a node of a domain promoted or demoted: for a while a change there is nobody's mistake. */
   operatorPromotes(domain: string): void {
     this.#asked.set(domain, this.#deps.nowMs());
   }
 
-  committed(by: string, { mutations, checks }: KvCommitRequest): void {
+  committed(by: string, { mutations }: KvCommitRequest): void {
     for (const mutation of mutations) {
       const { key } = mutation;
       if (beginsWith(key, LEADER)) {
@@ -104,8 +112,10 @@ export class ClusterWatch {
       } else if (beginsWith(key, TOPOLOGY)) {
         if (mutation.kind === "set") this.#reshaped(decodeTopology(mutation.value));
       } else if (beginsWith(key, NODE)) {
-        if (mutation.kind === "set") this.#changed(by, decodeNode(mutation.value), checks);
+        if (mutation.kind === "set") this.#changed(by, decodeNode(mutation.value));
         else if (mutation.kind === "delete") this.#removed(by, key);
+      } else if (beginsWith(key, JOB)) {
+        if (mutation.kind === "set") this.#jobChanged(by, decodeJob(mutation.value));
       } else if (mutation.kind === "delete" ? beginsWith(key, DYING) : beginsWith(key, COLLECTED)) {
         this.#doneByLeader(by, mutation.kind === "delete" ? "sweeps what died" : "collects orphans");
       }
@@ -118,35 +128,42 @@ export class ClusterWatch {
     this.#shape = shape;
   }
 
-  #changed(by: string, record: NodeRecord, checks: KvCommitRequest["checks"]): void {
+  #changed(by: string, record: NodeRecord): void {
     const before = this.#records.get(record.uuid);
     this.#records.set(record.uuid, record);
     if (before === undefined) return;
-    if (record.domain !== before.domain && record.domain !== record.homeDomain) {
-      this.#promotedBy(by, record);
+    if (record.domain !== before.domain) {
+      const promoted = record.domain !== record.homeDomain;
+      const domain = promoted ? record.domain : before.domain;
+      if (!this.#isAsked(domain)) {
+        this.#checkCoolDown(by, domain, `${promoted ? "promotes" : "demotes"} ${record.name}`);
+        if (promoted) this.#checkNeed(by, record);
+      }
     }
     if (record.decommissionedAtMs !== undefined && before.decommissionedAtMs === undefined) {
-      this.#decommissionedBy(by, record, checks);
+      this.#decommissionedBy(by, record);
     }
   }
 
-  #promotedBy(by: string, record: NodeRecord): void {
+  #isAsked(domain: string): boolean {
+    return this.#deps.nowMs() - (this.#asked.get(domain) ?? Number.NEGATIVE_INFINITY) < OPERATOR_MS;
+  }
+
+  #checkCoolDown(by: string, domain: string, what: string): void {
     const { config, nowMs, onViolation } = this.#deps;
-    const { domain, name } = record;
-    const now = nowMs();
-    if (now - (this.#asked.get(domain) ?? Number.NEGATIVE_INFINITY) < OPERATOR_MS) return;
     const before = this.#promotions.get(domain);
-    this.#promotions.set(domain, { atMs: now, by });
-    const { coolDownMs } = config.cluster.promotion;
-    if (before !== undefined && before.by === by && now - before.atMs < coolDownMs) {
-      onViolation(
-        `${by} promotes ${name} to ${domain} ${Math.round(now - before.atMs)} ms after another, within the cool-down`,
-      );
-    }
+    this.#promotions.set(domain, { atMs: nowMs(), by });
+    const afterMs = nowMs() - (before?.atMs ?? Number.NEGATIVE_INFINITY);
+    // What another process did is not remembered: its successor sees for itself how the domain has been for a while.
+    if (before?.by !== by || afterMs + COMMIT_MS >= config.cluster.promotion.coolDownMs) return;
+    onViolation(`${by} ${what} ${Math.round(afterMs)} ms after another change of ${domain}, within the cool-down`);
+  }
+
+  #checkNeed(by: string, { uuid, name, domain }: NodeRecord): void {
     const minNodes = this.#shape?.domains.find((each) => each.name === domain)?.minNodes ?? 0;
-    const well = this.#wellIn(domain, record.uuid);
-    if (well >= minNodes)
-      onViolation(`${by} promotes ${name} to ${domain}, which has ${well} nodes of at least ${minNodes}`);
+    const well = this.#wellIn(domain, uuid);
+    if (well < minNodes) return;
+    this.#deps.onViolation(`${by} promotes ${name} to ${domain}, which has ${well} nodes of at least ${minNodes}`);
   }
 
   /** Nodes of a domain that nothing has befallen for long, so that nobody can take them for anything but healthy. */
@@ -163,19 +180,19 @@ export class ClusterWatch {
     }).length;
   }
 
-  #decommissionedBy(by: string, { name }: NodeRecord, checks: KvCommitRequest["checks"]): void {
+  #decommissionedBy(by: string, { name }: NodeRecord): void {
     const { nowMs, machines, serving, onViolation } = this.#deps;
     this.#doneByLeader(by, `decommissions ${name}`);
-    if (!checks.some((check) => check.kind === "version" && Buffer.compare(check.key, LEADER) === 0)) {
-      onViolation(`${by} decommissions ${name} without a check that it leads`);
-    }
     const machine = machines().find((each) => each.name === name);
     if (machine === undefined) return;
-    const beforeMs = nowMs() - AWAY_MS_MIN;
+    const now = nowMs();
     const gateways = serving();
-    const missing = gateways.filter(
-      (gateway) => gateway.servesSinceMs <= beforeMs && (machine.answeredAtMs.get(gateway.name) ?? 0) <= beforeMs,
-    );
+    const missing = gateways.filter((gateway) => {
+      const { lastMs, againSinceMs } = machine.answers.get(gateway.name) ?? { lastMs: 0, againSinceMs: 0 };
+      if (gateway.servesSinceMs > now - GAP_MS) return false;
+      // What it reported a moment ago counts still.
+      return lastMs <= now - GAP_MS || againSinceMs > now - REPORT_LAG_MS;
+    });
     if (2 * missing.length > gateways.length) return;
     onViolation(`${by} decommissions ${name}, which ${missing.length} of ${gateways.length} gateways have missed`);
   }
@@ -189,6 +206,14 @@ export class ClusterWatch {
     this.#deps.onRemoved(record, by);
   }
 
+  #jobChanged(by: string, { kind, state, subject }: Job): void {
+    if (kind !== "DRAIN" || state !== "done") return;
+    const nodes = [...this.#records.values()].filter(
+      ({ uuid, domain }) => subject.key === (subject.kind === "node" ? uuid : domain),
+    );
+    this.#deps.onDrained(nodes, by);
+  }
+
   #doneByLeader(by: string, what: string): void {
     if (this.#leader === undefined || this.#leader.by === by) return;
     this.#deps.onViolation(
@@ -200,6 +225,7 @@ export class ClusterWatch {
 const LEADER = leaderKey();
 const TOPOLOGY = topologyKey();
 const NODE = pack(["node"]);
+const JOB = pack(["job"]);
 const DYING = pack(["dying"]);
 const COLLECTED = pack(["collected"]);
 

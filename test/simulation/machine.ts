@@ -16,6 +16,8 @@ import type { Chance } from "./chance.ts";
 import type { Scheduler } from "./scheduler.ts";
 
 /** From the arrival of a write to its being durable. */
+/** A gateway that got no answer for so long has missed it. */
+export const GAP_MS = 30_000;
 const SYNC_MS_MAX = 6;
 /** How long a node that acknowledges too early takes to write what it acknowledged. */
 const EARLY_SYNC_MS = 4_000;
@@ -62,8 +64,8 @@ export class Machine {
   journalHurt = false;
   /** When something befell it last. */
   wellSinceMs = 0;
-  /** When it was last about to answer a gateway, by the gateway's name. */
-  readonly answeredAtMs = new Map<string, number>();
+  /** When it was last about to answer a gateway, and since when it does so again after a gap, by the gateway's name. */
+  readonly answers = new Map<string, { readonly lastMs: number; readonly againSinceMs: number }>();
   /** It joined while the cluster served: no configuration names it. */
   readonly joined: boolean;
   readonly #cuts = new Map<number, number>();
@@ -149,6 +151,14 @@ export class Machine {
 
   isReachableFrom(place: number): boolean {
     return this.up && (this.#cuts.get(place) ?? 0) === 0;
+  }
+
+  /** It is about to answer a gateway. */
+  answering(gateway: string): void {
+    const { nowMs } = this.#options.scheduler;
+    const before = this.answers.get(gateway);
+    const again = before === undefined || nowMs - before.lastMs >= GAP_MS;
+    this.answers.set(gateway, { lastMs: nowMs, againSinceMs: again ? nowMs : before.againSinceMs });
   }
 
   #befallen(): void {

@@ -21,6 +21,7 @@ import type { ListResult } from "../../src/objects/api.ts";
 import { ObjectError } from "../../src/objects/api.ts";
 import { OpenReads } from "../../src/replication/reclaim/open-reads.ts";
 import type { Random } from "../../src/shared/random.ts";
+import { CLUSTER_MUTANTS, sourceFirst } from "./cluster-mutants.ts";
 import type { Mutation, Parts } from "./mutation.ts";
 
 export interface Mutant {
@@ -122,17 +123,7 @@ export const MUTANTS: readonly Mutant[] = [
     what: "the copy that a repair replaces is deleted before the record points to the new one (I6)",
     operationsMax: 50_000,
     mutation: {
-      repairLedger: ({ ledger, discarder }) => ({
-        change: (blobId, home, decide) =>
-          ledger.change(blobId, home, (located) => {
-            const change = decide(located);
-            const kept = new Set(change?.slots.map(({ location }) => location?.key));
-            for (const { location } of change === undefined ? [] : located.blob.slots) {
-              if (location !== undefined && !kept.has(location.key)) discarder.discard(blobId, [location]);
-            }
-            return change;
-          }),
-      }),
+      repairLedger: sourceFirst,
     },
   },
   {
@@ -271,6 +262,7 @@ export const MUTANTS: readonly Mutant[] = [
     operationsMax: 10_000,
     mutation: { scrubForgets: true },
   },
+  ...CLUSTER_MUTANTS,
 ];
 
 function inOneDomain(cluster: JournalCluster): JournalCluster {

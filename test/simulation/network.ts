@@ -257,7 +257,7 @@ export class Link implements StorageNode {
         }
         const epoch = machine.epoch;
         const toBeAnswered = answered && !machine.silent && !chance.happens(lostAnswer);
-        if (toBeAnswered) machine.answeredAtMs.set(this.#from, scheduler.nowMs);
+        if (toBeAnswered) machine.answering(this.#from);
         trace.add(`${wholeName}${answered ? "" : " (once more)"}`);
         execute().then(
           (result) => {

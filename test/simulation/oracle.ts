@@ -3,7 +3,7 @@
  * deletion was right when it happened, and which copies a fault may take without asking for more than was promised.
  */
 import { decodeCopyEntry, locateBlob } from "../../src/catalog/blobs.ts";
-import { copyIndexKey, copyKeyOfIndex, sessionKey } from "../../src/catalog/keys.ts";
+import { copiesRange, copyIndexKey, copyKeyOfIndex, sessionKey } from "../../src/catalog/keys.ts";
 import type { Kv } from "../../src/catalog/kv.ts";
 import type { KvCommitRequest } from "../../src/catalog/kv-atomic.ts";
 import { isReadable, isSamePlace } from "../../src/catalog/records/blob.ts";
@@ -129,6 +129,14 @@ export class Oracle {
     for (const { blobId, slots } of liveBlobs(await readCatalog(this.#deps.store())).values()) {
       if (!slots.some(({ location }) => location?.nodeUuid === uuid)) continue;
       this.#deps.onViolation(`${by} takes ${name} out of the cluster, on which blob ${blobId} has a copy (I1)`);
+    }
+  }
+
+  /** A job that says to have emptied nodes has. */
+  async drained(nodes: readonly Pick<NodeRecord, "uuid" | "name">[], by: string): Promise<void> {
+    for (const { uuid, name } of nodes) {
+      const left = await this.#deps.store().list(copiesRange(uuid), { limit: 1 });
+      if (left.length > 0) this.#deps.onViolation(`${by} says that ${name} is drained, and a copy is on record there`);
     }
   }
 

@@ -123,6 +123,7 @@ export class World {
       serving: () => this.serving,
       onViolation,
       onRemoved: (record, by) => void this.oracle.removed(record, by),
+      onDrained: (nodes, by) => void this.oracle.drained(nodes, by),
     });
     this.oracle = new Oracle({
       store: () => this.store,

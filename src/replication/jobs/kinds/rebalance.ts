@@ -4,6 +4,7 @@
  * that is only away.
  */
 
+import type { Member, Members } from "../../../cluster/members.ts";
 import { sleep } from "../../../shared/clock.ts";
 import type { Id } from "../../../shared/ids.ts";
 import { JobFailedError } from "../job-runner.ts";
@@ -40,12 +41,18 @@ function targetOf({ record: { subject } }: LiveJob): Id | undefined {
   return subject.kind === "node" ? subject.key : undefined;
 }
 
+/** A node that the configuration does not name any more is on record while copies are, and takes none ever again. */
+function memberOf(members: Members, uuid: Id): Member {
+  const member = members.get(uuid);
+  if (member === undefined) throw new JobFailedError("the node is no member any more");
+  return member;
+}
+
 /** The nodes of the domain whose copies may have to move. @throws JobFailedError */
 function sourcesOf({ members }: RebalanceDeps, { record: { subject } }: LiveJob, onto: Id | undefined): Id[] {
   const { topology } = members();
-  const target = topology.nodes.find(({ uuid }) => uuid === onto);
-  if (onto !== undefined && target === undefined) throw new JobFailedError("the node is no member any more");
-  const domain = target?.domain ?? subject.key;
+  const target = onto === undefined ? undefined : memberOf(members(), onto);
+  const domain = target?.spec.domain ?? subject.key;
   return topology.nodes.filter((node) => node.domain === domain && node.uuid !== onto).map(({ uuid }) => uuid);
 }
 
@@ -55,9 +62,7 @@ async function awaitTarget({ members, clock }: RebalanceDeps, live: LiveJob, ont
   live.waiting = true;
   live.describe("waiting for the node to take copies");
   while (!members().acceptsWrites(onto)) {
-    if (!members().topology.nodes.some(({ uuid }) => uuid === onto)) {
-      throw new JobFailedError("the node is no member any more");
-    }
+    memberOf(members(), onto);
     await sleep(clock, NODE_WAIT_MS, live.signal);
   }
   live.waiting = false;

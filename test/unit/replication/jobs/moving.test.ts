@@ -65,6 +65,21 @@ test("a rebalance moves to a new node what the ring assigns to it, and nothing e
   assert.equal(heldBy(gateway, "d0-0"), KEYS.length - onNew);
 });
 
+test("a rebalance that waits for a node ends when the configuration does not name that node any more", async () => {
+  const { gateway } = await openWithNewNode();
+  setAccepting(gateway, "d0-1", false);
+  await using jobs = openJobs(gateway);
+  const { view } = await jobs.jobs.submit({
+    ...{ kind: "REBALANCE_TO_NEW", subject: { node: "d0-1" } },
+    ...{ cause: "a test", askedBy: "a test" },
+  });
+  await jobs.until(view.job.id, ({ detail }) => detail === "waiting for the node to take copies");
+  // It stays on record as long as copies may be on it.
+  gateway.members.remove(gateway.node("d0-1").uuid);
+  const job = await jobs.until(view.job.id, ({ state }) => state !== "running");
+  assert.deepEqual([job.state, job.detail], ["failed", "the node is no member any more"]);
+});
+
 test("without clean-up the source stays as surplus, is served, and goes with its object", async () => {
   const box = await openWithNewNode();
   const { gateway, client } = box;
