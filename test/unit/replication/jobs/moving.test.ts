@@ -1,6 +1,7 @@
 /** The jobs that move copies: what moves, what does not, and that nothing is lost on the way. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setNode } from "../../../../src/cluster/change-nodes.ts";
 import { patternBytes } from "../../../support/blobs.ts";
 import { assertFullyRedundant, assertSound } from "../../../support/catalog-audit.ts";
 import type { InMemoryGateway } from "../../../support/in-memory-gateway.ts";
@@ -78,6 +79,22 @@ test("a rebalance that waits for a node ends when the configuration does not nam
   gateway.members.remove(gateway.node("d0-1").uuid);
   const job = await jobs.until(view.job.id, ({ state }) => state !== "running");
   assert.deepEqual([job.state, job.detail], ["failed", "the node is no member any more"]);
+});
+
+test("no copy is put on record on a node that was changed since it was planned, by a process that does not know yet", async () => {
+  const box = await openWithNewNode();
+  const { gateway } = box;
+  await using jobs = openJobs(gateway);
+  // Another gateway closed it; this one still goes by the topology of before.
+  await setNode(gateway.process.catalog, "d0-1", { acceptsWrites: false });
+  const job = await jobs.run({ kind: "REBALANCE_TO_NEW", subject: { node: "d0-1" } });
+  assert.deepEqual([job.state, job.counts.moved], ["done-with-failures", 0]);
+  const reasons = (await jobs.jobs.failures(job.id)).map(({ reason }) => reason);
+  const why = "the node that was to take the copy was changed in the topology meanwhile";
+  assert.deepEqual(new Set(reasons), new Set([why]));
+  assert.equal(heldBy(gateway, "d0-1"), 0);
+  await assertReadable(box);
+  await assertFullyRedundant(gateway);
 });
 
 test("without clean-up the source stays as surplus, is served, and goes with its object", async () => {
