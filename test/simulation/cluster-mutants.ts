@@ -8,8 +8,7 @@ import type { Block, CopyKey, PutReceipt, PutRequest, StorageNode } from "../../
 import type { SlotLedger } from "../../src/replication/slot-ledger.ts";
 import type { Clock } from "../../src/shared/clock.ts";
 import { type Id, idFromBytes } from "../../src/shared/ids.ts";
-import type { Mutant } from "./mutants.ts";
-import type { Parts } from "./mutation.ts";
+import type { Mutant, Parts } from "./mutation.ts";
 
 export const CLUSTER_MUTANTS: readonly Mutant[] = [
   {

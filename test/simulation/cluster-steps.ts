@@ -68,7 +68,10 @@ export const CLUSTER_STEPS: ClusterSteps = {
 
   "remove node"(world, { gateway, pick }) {
     // Most nodes are in use and are refused; those that were drained are what an operator takes out.
-    const closed = world.machines.filter((machine) => world.watch.recordOf(machine.name)?.acceptsWrites === false);
+    const closed = world.machines.filter(({ name }) => {
+      const record = world.watch.recordOf(name);
+      return record?.acceptsWrites === false && world.watch.nodesAtHome(record.homeDomain) > 1;
+    });
     const machine = closed[pick % Math.max(1, closed.length)];
     if (machine !== undefined) ask(world, gateway, (operator) => operator.removeNode(machine.name));
   },

@@ -68,6 +68,11 @@ export class ClusterWatch {
     return this.#records.get(uuid)?.domain ?? machine?.domain;
   }
 
+  /** How many nodes in use have their home in a domain. */
+  nodesAtHome(domain: string): number {
+    return [...this.#records.values()].filter((record) => record.homeDomain === domain && record.configured).length;
+  }
+
   promoted(): NodeRecord[] {
     return [...this.#records.values()].filter(({ domain, homeDomain }) => domain !== homeDomain);
   }

@@ -22,18 +22,7 @@ import { ObjectError } from "../../src/objects/api.ts";
 import { OpenReads } from "../../src/replication/reclaim/open-reads.ts";
 import type { Random } from "../../src/shared/random.ts";
 import { CLUSTER_MUTANTS, sourceFirst } from "./cluster-mutants.ts";
-import type { Mutation, Parts } from "./mutation.ts";
-
-export interface Mutant {
-  readonly name: string;
-  /** What the bug is, and what it breaks. */
-  readonly what: string;
-  /** About five times what it took, since every change of the plan shifts it. */
-  readonly operationsMax: number;
-  /** 1 unless another one finds it sooner. */
-  readonly seed?: number;
-  readonly mutation: Mutation;
-}
+import type { Mutant, Parts } from "./mutation.ts";
 
 export const MUTANTS: readonly Mutant[] = [
   {

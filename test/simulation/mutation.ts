@@ -70,3 +70,14 @@ export interface Mutation {
   /** The catalog by which nodes are taken out. */
   readonly removalCatalog?: (catalog: Catalog) => Catalog;
 }
+
+export interface Mutant {
+  readonly name: string;
+  /** What the bug is, and what it breaks. */
+  readonly what: string;
+  /** About five times what it took, since every change of the plan shifts it. */
+  readonly operationsMax: number;
+  /** 1 unless another one finds it sooner. */
+  readonly seed?: number;
+  readonly mutation: Mutation;
+}

@@ -102,21 +102,45 @@ const NOT_WITH_A_JOURNAL: ReadonlySet<ClusterStep["fault"]> = new Set([
   "demote",
 ]);
 
+interface PlacedStep {
+  readonly before: number;
+  readonly step: ClusterStep & { readonly waitMs: number };
+}
+
 /** The steps, and before which step of the others each is taken. */
-export function drawClusterSteps(
-  shape: ClusterShape,
-  others: number,
-): { readonly before: number; readonly step: ClusterStep & { readonly waitMs: number } }[] {
+export function drawClusterSteps(shape: ClusterShape, others: number): PlacedStep[] {
+  const often = drawTroubles(shape, others);
   const draw = chance(seedOf(shape.seed, STREAM + 1));
-  if (draw.happens(0.4)) return [];
+  if (draw.happens(0.4)) return often;
   const steps = Array.from({ length: 1 + draw.below(STEPS_MAX) }, () => {
     const waitMs = Math.round(draw.happens(0.4) ? draw.between(2_000, 30_000) : draw.between(0, 500));
     const step = drawStep(shape, draw);
     return { before: draw.below(others + 1), step: { waitMs, ...step } };
   });
-  return steps
+  return [...often, ...steps]
     .filter(({ step }) => shape.journal === "off" || !NOT_WITH_A_JOURNAL.has(step.fault))
     .sort((a, b) => a.before - b.before);
+}
+
+/** What has to come often for the rest to matter: two leaders at once, and nodes that come and go while others stand by. */
+function drawTroubles(shape: ClusterShape, others: number): PlacedStep[] {
+  const draw = chance(seedOf(shape.seed, STREAM + 2));
+  const steps: PlacedStep[] = [];
+  if (shape.sessions === "together" && draw.happens(0.5)) {
+    for (let left = 1 + draw.below(4); left > 0; left--) {
+      const waitMs = Math.round(draw.between(0, 4_000));
+      steps.push({ before: draw.below(others + 1), step: { waitMs, fault: "coordinator emptied" } });
+    }
+  }
+  if (shape.standbyNodes > 0 && draw.happens(0.3)) {
+    const node = draw.below(shape.domains * shape.nodesPerDomain);
+    for (let left = 1 + draw.below(3); left > 0; left--) {
+      const waitMs = Math.round(draw.between(10_000, 30_000));
+      const forMs = Math.round(draw.between(13_000, 24_000));
+      steps.push({ before: draw.below(others + 1), step: { waitMs, fault: "node away", node, forMs } });
+    }
+  }
+  return steps.sort((a, b) => a.before - b.before);
 }
 
 function drawStep(shape: ClusterShape, draw: Chance): ClusterStep {

@@ -15,12 +15,15 @@ export async function restore(world: World): Promise<void> {
       operator.setNode(name, { weight: 100, acceptsWrites: true }),
     );
   }
-  for (const domain of watch.shape?.domains.filter(({ role }) => role === "active") ?? []) {
+  const domains =
+    watch.shape?.domains.filter(({ role, name }) => role === "active" && watch.nodesAtHome(name) > 0) ?? [];
+  for (const domain of domains) {
     await world.insist(`${domain.name} takes copies again`, ({ operator }) =>
       operator.setDomain(domain.name, { acceptsWrites: true }),
     );
   }
-  const { factor, quorum } = config;
+  const factor = Math.min(config.factor, domains.length);
+  const quorum = Math.min(config.quorum, factor);
   await world.insist("the policy is what it was", ({ operator }) => operator.setPolicy({ factor, quorum }));
   await world.insist("paused jobs go on", async ({ operator: { jobs } }) => {
     for (const { job } of await jobs.list()) if (job.state === "paused") await jobs.resume(job.id);
