@@ -14,7 +14,7 @@ export const CLUSTER_MUTANTS: readonly Mutant[] = [
   {
     name: "epoch-not-checked",
     what: "what background work commits does not check that no other leader came since (I10)",
-    operationsMax: 30_000,
+    operationsMax: 10_000,
     mutation: {
       leadership: (leadership, catalog) => ({ catalog, whileLeading: (run) => leadership.whileLeading(run) }),
     },
@@ -22,7 +22,7 @@ export const CLUSTER_MUTANTS: readonly Mutant[] = [
   {
     name: "everybody-leads",
     what: "every gateway does the background work (I10)",
-    operationsMax: 30_000,
+    operationsMax: 5_000,
     mutation: { leadership: (_leadership, catalog) => ({ catalog, whileLeading: (run) => run }) },
   },
   {
@@ -46,19 +46,19 @@ export const CLUSTER_MUTANTS: readonly Mutant[] = [
   {
     name: "drain-ends-early",
     what: "a drain is done while copies are on record on the node",
-    operationsMax: 30_000,
+    operationsMax: 5_000,
     mutation: { jobCatalog: (catalog) => ({ ...catalog, kv: withLists(catalog.kv, noLastCopies) }) },
   },
   {
     name: "moved-before-durable",
     what: "the record points to the copy of a move that is still on its way, unverified (I6)",
-    operationsMax: 30_000,
+    operationsMax: 5_000,
     mutation: { jobMembers: withHastyNodes },
   },
   {
     name: "move-deletes-source-first",
     what: "the copy that is moved is deleted before the record points to the new one (I6)",
-    operationsMax: 30_000,
+    operationsMax: 5_000,
     mutation: { jobLedger: sourceFirst },
   },
   {

@@ -17,6 +17,7 @@ import {
 import { type Id, idFromBytes } from "../../src/shared/ids.ts";
 import { GAP_MS, type Machine } from "./machine.ts";
 import type { CaseConfig } from "./plan.ts";
+import { LATE_COMMIT_MS_MAX } from "./store.ts";
 
 /** A write that began under a policy may end this much later. */
 const POLICY_LAG_MS = 60_000;
@@ -160,7 +161,8 @@ export class ClusterWatch {
     this.#promotions.set(domain, { atMs: nowMs(), by });
     const afterMs = nowMs() - (before?.atMs ?? Number.NEGATIVE_INFINITY);
     // What another process did is not remembered: its successor sees for itself how the domain has been for a while.
-    if (before?.by !== by || afterMs + COMMIT_MS >= config.cluster.promotion.coolDownMs) return;
+    const commitMs = config.store.lateCommit > 0 ? LATE_COMMIT_MS_MAX : COMMIT_MS;
+    if (before?.by !== by || afterMs + commitMs >= config.cluster.promotion.coolDownMs) return;
     onViolation(`${by} ${what} ${Math.round(afterMs)} ms after another change of ${domain}, within the cool-down`);
   }
 
@@ -174,8 +176,9 @@ export class ClusterWatch {
   /** Nodes of a domain that nothing has befallen for long, so that nobody can take them for anything but healthy. */
   #wellIn(domain: string, except: Id): number {
     const { config, nowMs, machines } = this.#deps;
-    // A network that loses calls may have made anybody miss anything.
-    if (config.network.lostRequest + config.network.lostAnswer + config.network.slow > 0) return 0;
+    // On any other network everybody may have missed anything.
+    const { latencyMsMax: _latency, ...troubles } = config.network;
+    if (Object.values(troubles).some((rate) => rate > 0)) return 0;
     const now = nowMs();
     return [...this.#records.values()].filter((record) => {
       if (record.domain !== domain || record.uuid === except || !record.configured) return false;

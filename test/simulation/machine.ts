@@ -85,6 +85,7 @@ export class Machine {
     this.name = options.name;
     this.domain = options.domain;
     this.joined = options.joined === true;
+    this.#befallen();
   }
 
   /** Before the first call. */
