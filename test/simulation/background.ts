@@ -135,7 +135,6 @@ export function startBackground(deps: BackgroundDeps): Background {
   const parts: Parts = {
     ...{ kv, catalog, leaders: leading.catalog, clock, random, policy, ledger, reader, discarder, openReads, members },
   };
-  const promotes = mutation.promotion?.({ members, clock }) ?? { members, clock };
   const redundancyDeps: RedundancyDeps = {
     config: {
       storage: {
@@ -152,7 +151,8 @@ export function startBackground(deps: BackgroundDeps): Background {
     ledger: ownLedger,
     leaders,
     whileLeading,
-    ...promotes,
+    members: mutation.promotionMembers?.(members) ?? members,
+    clock,
     loggers: { named: () => logger },
     metrics: { watchRepair() {}, repairAttempted() {} },
     refreshTopology: refresh,

@@ -6,7 +6,6 @@ import { unpack } from "../../src/catalog/tuple.ts";
 import type { Member, Members } from "../../src/cluster/members.ts";
 import type { Block, CopyKey, PutReceipt, PutRequest, StorageNode } from "../../src/nodes/storage-node.ts";
 import type { SlotLedger } from "../../src/replication/slot-ledger.ts";
-import type { Clock } from "../../src/shared/clock.ts";
 import { type Id, idFromBytes } from "../../src/shared/ids.ts";
 import type { Mutant, Parts } from "./mutation.ts";
 
@@ -35,13 +34,7 @@ export const CLUSTER_MUTANTS: readonly Mutant[] = [
     name: "promotion-ignores-min-nodes",
     what: "a standby node is promoted to a domain that has as many nodes as it is to have",
     operationsMax: 30_000,
-    mutation: { promotion: ({ members, clock }) => ({ clock, members: () => withMoreMinNodes(members()) }) },
-  },
-  {
-    name: "no-cool-down",
-    what: "a domain gets a node and loses it again before the first change took effect",
-    operationsMax: 30_000,
-    mutation: { promotion: ({ members, clock }) => ({ members, clock: fast(clock) }) },
+    mutation: { promotionMembers: (members) => () => withMoreMinNodes(members()) },
   },
   {
     name: "drain-ends-early",
@@ -113,10 +106,6 @@ async function noLastCopies(kv: Kv, range: KvRange, how: KvListOptions): Promise
   const [kind, uuid] = found[0] === undefined ? [] : unpack(found[0].key);
   if (how.limit !== 1 || kind !== "copy" || !(uuid instanceof Uint8Array)) return found;
   return Buffer.compare(range.start, copiesRange(idFromBytes(uuid)).start) === 0 ? [] : found;
-}
-
-function fast(clock: Clock): Clock {
-  return { ...clock, nowMs: () => clock.nowMs(), monotonicMs: () => 100 * clock.monotonicMs() };
 }
 
 function withMoreMinNodes(members: Members): Members {

@@ -58,11 +58,8 @@ export interface Mutation {
   readonly leadership?: (leadership: Leadership, catalog: Catalog) => Pick<Leadership, "catalog" | "whileLeading">;
   /** The catalog of the health of nodes. */
   readonly healthCatalog?: (catalog: Catalog) => Catalog;
-  /** The nodes as standby promotion sees them, and the clock that it goes by. */
-  readonly promotion?: (parts: { readonly members: () => Members; readonly clock: Clock }) => {
-    readonly members: () => Members;
-    readonly clock: Clock;
-  };
+  /** The nodes as standby promotion, and what else keeps the copies as many as they are to be, sees them. */
+  readonly promotionMembers?: (members: () => Members) => () => Members;
   /** The parts of jobs. */
   readonly jobCatalog?: (catalog: Catalog) => Catalog;
   readonly jobMembers?: (parts: Parts) => () => Members;
