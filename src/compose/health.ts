@@ -16,14 +16,14 @@ import { Worker } from "../replication/worker.ts";
 import type { Clock } from "../shared/clock.ts";
 
 export interface HealthCareDeps {
-  readonly config: Pick<Config, "events" | "storage">;
+  readonly config: Pick<Config, "events"> & { readonly storage: Pick<Config["storage"], "health"> };
   readonly secrets: Pick<Secrets, "webhookSecret">;
   readonly members: () => Members;
   readonly events: EventLog;
   /** Resolves when this process goes by the topology in the catalog. */
   readonly refresh: () => Promise<void>;
   readonly catalog: Catalog;
-  readonly leadership: Leadership;
+  readonly leadership: Pick<Leadership, "catalog" | "isLeader">;
   readonly clock: Clock;
   readonly logger: Logger;
 }

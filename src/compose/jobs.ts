@@ -7,6 +7,7 @@ import type { Metrics } from "../observability/metrics.ts";
 import { isOver, JobStore } from "../replication/jobs/job-store.ts";
 import { Jobs, type JobsDeps } from "../replication/jobs/jobs.ts";
 import { MoveLimits } from "../replication/jobs/move-limits.ts";
+import type { Pace } from "../replication/jobs/paced.ts";
 import { RestorePace } from "../replication/jobs/restore-pace.ts";
 import { type JobWorkDeps, jobWork } from "../replication/jobs/work.ts";
 import type { Scrubbing } from "../replication/scrub/scrubbing.ts";
@@ -58,10 +59,10 @@ export function createJobs(
       readonly scrubbing: Pick<Scrubbing, "cancel">;
       /** What acts of operators, and what becomes of jobs, are committed by; `catalog` is what the work is. */
       readonly ownCatalog: Catalog;
-      readonly handles: { get(uuid: Id): LoadedNodeHandle | undefined };
+      readonly handles: { get(uuid: Id): Pick<LoadedNodeHandle, "load"> | undefined };
       readonly isLeader: () => boolean;
-      readonly pacing: Pacing;
-      readonly metrics: Metrics;
+      readonly pacing: { readonly moving: Pace };
+      readonly metrics: Pick<Metrics, "jobMoved" | "jobFailed" | "watchJobs">;
       readonly ids: IdSource;
       /** Resolves when this process goes by the topology in the catalog. */
       readonly refreshTopology: () => Promise<void>;

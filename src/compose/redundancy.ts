@@ -43,7 +43,7 @@ export interface RedundancyDeps {
   readonly members: () => Members;
   readonly clock: Clock;
   readonly loggers: Loggers;
-  readonly metrics: Metrics;
+  readonly metrics: Pick<Metrics, "watchRepair" | "repairAttempted">;
   /** Resolves when this process goes by what the catalog says of the topology. */
   readonly refreshTopology: () => Promise<void>;
   /** Always granted when absent. */

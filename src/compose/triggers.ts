@@ -17,7 +17,7 @@ const LOOK_MS = 10_000;
 
 export interface TriggersDeps {
   readonly rebalance: () => Config["storage"]["rebalance"];
-  readonly leadership: Leadership;
+  readonly leadership: Pick<Leadership, "catalog" | "whileLeading">;
   readonly members: () => Members;
   readonly handles: { get(uuid: Id): Pick<LoadedNodeHandle, "figures"> | undefined };
   readonly events: Pick<EventLog, "record">;

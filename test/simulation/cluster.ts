@@ -4,9 +4,12 @@ import { ContentGoneError } from "../../src/catalog/contents.ts";
 import { NotDurableError } from "../../src/catalog/journal/piece-writer.ts";
 import { BadPieceError } from "../../src/catalog/journal/pieces.ts";
 import { CatalogError } from "../../src/catalog/kv.ts";
-import type { ConfiguredTopology } from "../../src/cluster/configured-topology.ts";
+import type { ConfiguredNode, ConfiguredTopology } from "../../src/cluster/configured-topology.ts";
+import { CoordinatorError } from "../../src/coordination/coordinator.ts";
 import { NodeError } from "../../src/nodes/storage-node.ts";
 import type { LogFields, Logger } from "../../src/observability/logger.ts";
+import { JobFailedError } from "../../src/replication/jobs/job-runner.ts";
+import { LeadershipLostError } from "../../src/replication/leadership.ts";
 import { BlobUnavailableError } from "../../src/replication/read/blob-reader.ts";
 import { RecordTakenError } from "../../src/replication/scrub/local-record.ts";
 import { SlotContentionError } from "../../src/replication/slot-ledger.ts";
@@ -29,22 +32,30 @@ export function machineNames({
 
 /** What a gateway is told when it starts: the nodes by the names that they have now. */
 export function topologyOf(
-  { domains, replicaCount, factor, quorum, degraded }: CaseConfig,
+  { domains, replicaCount, factor, quorum, degraded, cluster: { minNodes } }: CaseConfig,
   nodes: readonly { readonly name: string; readonly domain: string }[],
 ): ConfiguredTopology {
   return {
-    domains: [...Array.from({ length: domains }, (_, d) => domainOf(`d${d}`, { replicaCount })), standbyDomain],
-    nodes: nodes.map(({ name, domain }) => ({
-      name,
-      domain,
-      weight: 100,
-      acceptsWrites: true,
-      physicalStorageId: name,
-      host: `host of ${name}`,
-      diskType: "unknown",
-    })),
+    domains: [
+      ...Array.from({ length: domains }, (_, d) => domainOf(`d${d}`, { replicaCount, minNodes })),
+      standbyDomain,
+    ],
+    nodes: nodes.map(nodeOfMachine),
     virtualNodesPerNode: VIRTUAL_NODES,
     replication: { factor, quorum, domainChoice: "hash", degradedWrite: degraded },
+  };
+}
+
+/** A machine as an operator tells a gateway of it. */
+export function nodeOfMachine({ name, domain }: { readonly name: string; readonly domain: string }): ConfiguredNode {
+  return {
+    name,
+    domain,
+    weight: 100,
+    acceptsWrites: true,
+    physicalStorageId: name,
+    host: `host of ${name}`,
+    diskType: "unknown",
   };
 }
 
@@ -74,6 +85,9 @@ const EXPECTED = [
   BadPieceError,
   // Two gateways scrub the same node: one of them goes on.
   RecordTakenError,
+  CoordinatorError,
+  JobFailedError,
+  LeadershipLostError,
 ] as const;
 
 /** What a gateway may run into. Anything else is a bug in it. */

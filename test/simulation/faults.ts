@@ -6,8 +6,10 @@
 import { TopologyChangeError } from "../../src/cluster/topology-change-error.ts";
 import type { CopyKey } from "../../src/nodes/storage-node.ts";
 import { describe, isExpected } from "./cluster.ts";
+import { CLUSTER_STEPS } from "./cluster-steps.ts";
 import type { Machine } from "./machine.ts";
 import type { FaultStep } from "./plan.ts";
+import type { ClusterStep } from "./plan-cluster.ts";
 import type { World } from "./world.ts";
 
 /**
@@ -75,7 +77,8 @@ const FAULTS: Faults = {
 
   async wipe(world, { node, forMs }) {
     const machine = machineAt(world, node);
-    if (!(await mayLose(world, machine, machine.store.blobs.keys()))) return;
+    // Under another name it would be in the configuration as well.
+    if (machine.joined || !(await mayLose(world, machine, machine.store.blobs.keys()))) return;
     machine.losePower();
     machine.wipe();
     world.trace.add(`${machine.name} has an empty disk`);
@@ -149,7 +152,7 @@ const FAULTS: Faults = {
   "set node"(world, { node, weight, acceptsWrites }) {
     const { name } = machineAt(world, node);
     // With another one that refuses, an operator waits and asks again; here somebody else's turn will come.
-    void world.serving[0]?.setNode(name, { weight, acceptsWrites }).catch((error: unknown) => {
+    void world.serving[0]?.operator.setNode(name, { weight, acceptsWrites }).catch((error: unknown) => {
       if (!isExpected(error) && !(error instanceof TopologyChangeError)) world.violation(describe(error));
     });
   },
@@ -160,9 +163,9 @@ const FAULTS: Faults = {
   },
 };
 
-export async function applyFault(world: World, step: FaultStep): Promise<void> {
+export async function applyFault(world: World, step: FaultStep | ClusterStep): Promise<void> {
   world.trace.add(`fault: ${JSON.stringify(step)}`);
-  const apply = FAULTS[step.fault] as (world: World, step: FaultStep) => Promise<void> | void;
+  const apply = { ...FAULTS, ...CLUSTER_STEPS }[step.fault] as (world: World, step: object) => Promise<void> | void;
   await apply(world, step);
 }
 

@@ -16,6 +16,8 @@ import type { Chance } from "./chance.ts";
 import type { Scheduler } from "./scheduler.ts";
 
 /** From the arrival of a write to its being durable. */
+/** A gateway that got no answer for so long has missed it. */
+export const GAP_MS = 30_000;
 const SYNC_MS_MAX = 6;
 /** How long a node that acknowledges too early takes to write what it acknowledged. */
 const EARLY_SYNC_MS = 4_000;
@@ -36,6 +38,7 @@ export interface MachineOptions {
   readonly domain: string;
   readonly scheduler: Scheduler;
   readonly chance: Chance;
+  readonly joined?: boolean;
   /** A fault of the machine that only a mutant has: it answers before what it took is durable. */
   readonly acknowledgesEarly: boolean;
   /** Told of each copy that is about to be deleted because somebody asked for it. */
@@ -59,6 +62,13 @@ export class Machine {
   readonly foreign = new Map<CopyKey, Uint8Array>();
   /** A fault took or changed a piece of the journal here. */
   journalHurt = false;
+  /** When something befell it last. */
+  wellSinceMs = 0;
+  /** When it was last about to answer a gateway, and since when it does so again after a gap, by the gateway's name. */
+  readonly answers = new Map<string, { readonly lastMs: number; readonly againSinceMs: number }>();
+  /** It joined while the cluster served: no configuration names it. */
+  readonly joined: boolean;
+  readonly #cuts = new Map<number, number>();
   #wiped = false;
   #clusterId: Id | undefined;
   #under: StorageNode | undefined;
@@ -74,6 +84,8 @@ export class Machine {
     this.#options = options;
     this.name = options.name;
     this.domain = options.domain;
+    this.joined = options.joined === true;
+    this.#befallen();
   }
 
   /** Before the first call. */
@@ -109,18 +121,49 @@ export class Machine {
   off(): void {
     this.#offReasons++;
     this.#epoch++;
+    this.#befallen();
   }
 
   on(): void {
     this.#offReasons = Math.max(0, this.#offReasons - 1);
+    this.#befallen();
   }
 
   hush(): void {
     this.#silentReasons++;
+    this.#befallen();
   }
 
   speak(): void {
     this.#silentReasons = Math.max(0, this.#silentReasons - 1);
+    this.#befallen();
+  }
+
+  /** The gateways of a place cannot reach it, until they were connected again as often. */
+  cutOff(place: number): void {
+    this.#cuts.set(place, (this.#cuts.get(place) ?? 0) + 1);
+    this.#befallen();
+  }
+
+  reconnect(place: number): void {
+    this.#cuts.set(place, Math.max(0, (this.#cuts.get(place) ?? 0) - 1));
+    this.#befallen();
+  }
+
+  isReachableFrom(place: number): boolean {
+    return this.up && (this.#cuts.get(place) ?? 0) === 0;
+  }
+
+  /** It is about to answer a gateway. */
+  answering(gateway: string): void {
+    const { nowMs } = this.#options.scheduler;
+    const before = this.answers.get(gateway);
+    const again = before === undefined || nowMs - before.lastMs >= GAP_MS;
+    this.answers.set(gateway, { lastMs: nowMs, againSinceMs: again ? nowMs : before.againSinceMs });
+  }
+
+  #befallen(): void {
+    this.wellSinceMs = this.#options.scheduler.nowMs;
   }
 
   /** What it has not answered for is lost, is there, or is torn. It is off until `on`. */
@@ -145,6 +188,7 @@ export class Machine {
   recover(): void {
     this.#offReasons = 0;
     this.#silentReasons = 0;
+    this.#cuts.clear();
     this.full = false;
   }
 
@@ -193,6 +237,7 @@ export class Machine {
   rename(name: string): void {
     this.name = name;
     this.#wiped = false;
+    this.#befallen();
   }
 
   destroy(key: CopyKey): void {

@@ -3,7 +3,7 @@
  * and Hildebrandt, 2002), then calmer conditions. Leaving a step out shifts the choices of the network behind it, so each
  * candidate has a few more tries under other seeds.
  */
-import type { Mutation } from "./gateway.ts";
+import type { Mutation } from "./mutation.ts";
 import { CALM_NETWORK } from "./network.ts";
 import type { Case, CaseConfig, Step } from "./plan.ts";
 import { type CaseResult, type RunOptions, runCase } from "./run-case.ts";

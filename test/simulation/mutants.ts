@@ -21,18 +21,8 @@ import type { ListResult } from "../../src/objects/api.ts";
 import { ObjectError } from "../../src/objects/api.ts";
 import { OpenReads } from "../../src/replication/reclaim/open-reads.ts";
 import type { Random } from "../../src/shared/random.ts";
-import type { Mutation, Parts } from "./gateway.ts";
-
-export interface Mutant {
-  readonly name: string;
-  /** What the bug is, and what it breaks. */
-  readonly what: string;
-  /** About five times what it took, since every change of the plan shifts it. */
-  readonly operationsMax: number;
-  /** 1 unless another one finds it sooner. */
-  readonly seed?: number;
-  readonly mutation: Mutation;
-}
+import { CLUSTER_MUTANTS, sourceFirst } from "./cluster-mutants.ts";
+import type { Mutant, Parts } from "./mutation.ts";
 
 export const MUTANTS: readonly Mutant[] = [
   {
@@ -122,17 +112,7 @@ export const MUTANTS: readonly Mutant[] = [
     what: "the copy that a repair replaces is deleted before the record points to the new one (I6)",
     operationsMax: 50_000,
     mutation: {
-      repairLedger: ({ ledger, discarder }) => ({
-        change: (blobId, home, decide) =>
-          ledger.change(blobId, home, (located) => {
-            const change = decide(located);
-            const kept = new Set(change?.slots.map(({ location }) => location?.key));
-            for (const { location } of change === undefined ? [] : located.blob.slots) {
-              if (location !== undefined && !kept.has(location.key)) discarder.discard(blobId, [location]);
-            }
-            return change;
-          }),
-      }),
+      repairLedger: sourceFirst,
     },
   },
   {
@@ -140,7 +120,7 @@ export const MUTANTS: readonly Mutant[] = [
     what: "the collector takes copies of writes that are under way for orphans (I1)",
     operationsMax: 1_000,
     mutation: {
-      orphanCatalog: ({ catalog }) => ({ ...catalog, kv: withLists(catalog.kv, allSessionsEnded) }),
+      orphanCatalog: ({ leaders }) => ({ ...leaders, kv: withLists(leaders.kv, allSessionsEnded) }),
       orphanDelayMs: 100,
     },
   },
@@ -155,11 +135,11 @@ export const MUTANTS: readonly Mutant[] = [
     what: "what dead processes left on nodes stays (I3)",
     operationsMax: 10_000,
     mutation: {
-      orphanCatalog: ({ catalog }) => ({
-        ...catalog,
+      orphanCatalog: ({ leaders }) => ({
+        ...leaders,
         kv: {
-          ...plain(catalog.kv),
-          list: async (range, how) => (same(range, sessionsRange()) ? [] : catalog.kv.list(range, how)),
+          ...plain(leaders.kv),
+          list: async (range, how) => (same(range, sessionsRange()) ? [] : leaders.kv.list(range, how)),
         },
       }),
     },
@@ -271,6 +251,7 @@ export const MUTANTS: readonly Mutant[] = [
     operationsMax: 10_000,
     mutation: { scrubForgets: true },
   },
+  ...CLUSTER_MUTANTS,
 ];
 
 function inOneDomain(cluster: JournalCluster): JournalCluster {

@@ -65,6 +65,13 @@ export interface NetworkDeps {
   readonly abandoned: Set<() => void>;
 }
 
+/** A process of a gateway, and where it is. */
+export interface Caller {
+  readonly life: Life;
+  readonly name: string;
+  readonly place: number;
+}
+
 interface Call<T> {
   readonly what: string;
   readonly signal: AbortSignal | undefined;
@@ -78,13 +85,15 @@ export class Link implements StorageNode {
   readonly #net: NetworkDeps;
   readonly #life: Life;
   readonly #from: string;
+  readonly #place: number;
 
-  constructor(net: NetworkDeps, machine: Machine, gateway: { readonly life: Life; readonly name: string }) {
+  constructor(net: NetworkDeps, machine: Machine, gateway: Caller) {
     this.name = machine.name;
     this.#machine = machine;
     this.#net = net;
     this.#life = gateway.life;
     this.#from = gateway.name;
+    this.#place = gateway.place;
   }
 
   async put(request: PutRequest): Promise<PutReceipt> {
@@ -123,7 +132,7 @@ export class Link implements StorageNode {
         }
         blocks.push(next.value);
         await Promise.race([this.#pass(), givenUp.promise]);
-        if (!this.#machine.up) throw unreachable();
+        if (!this.#reachable) throw unreachable();
       }
     } finally {
       signal?.removeEventListener("abort", onAbort);
@@ -203,6 +212,10 @@ export class Link implements StorageNode {
     });
   }
 
+  get #reachable(): boolean {
+    return this.#machine.isReachableFrom(this.#place);
+  }
+
   #latencyMs(): number {
     const { chance, conditions } = this.#net;
     const { slow, latencyMsMax } = conditions();
@@ -238,12 +251,13 @@ export class Link implements StorageNode {
 
       const { lostRequest, lostAnswer, repeated, late } = conditions();
       const carryOut = (answered: boolean): void => {
-        if (!machine.up) {
+        if (!this.#reachable) {
           if (answered) answer(() => reject(unreachable()));
           return;
         }
         const epoch = machine.epoch;
         const toBeAnswered = answered && !machine.silent && !chance.happens(lostAnswer);
+        if (toBeAnswered) machine.answering(this.#from);
         trace.add(`${wholeName}${answered ? "" : " (once more)"}`);
         execute().then(
           (result) => {

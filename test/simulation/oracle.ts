@@ -3,13 +3,14 @@
  * deletion was right when it happened, and which copies a fault may take without asking for more than was promised.
  */
 import { decodeCopyEntry, locateBlob } from "../../src/catalog/blobs.ts";
-import { copyIndexKey, copyKeyOfIndex, sessionKey } from "../../src/catalog/keys.ts";
+import { copiesRange, copyIndexKey, copyKeyOfIndex, sessionKey } from "../../src/catalog/keys.ts";
 import type { Kv } from "../../src/catalog/kv.ts";
 import type { KvCommitRequest } from "../../src/catalog/kv-atomic.ts";
 import { isReadable, isSamePlace } from "../../src/catalog/records/blob.ts";
 import { decodeSession } from "../../src/catalog/records/cluster.ts";
 import { decodeDying } from "../../src/catalog/records/dying.ts";
 import { pack, unpack } from "../../src/catalog/tuple.ts";
+import type { NodeRecord } from "../../src/cluster/topology-records.ts";
 import { sessionOfCopyKey } from "../../src/nodes/copy-key.ts";
 import type { CopyKey } from "../../src/nodes/storage-node.ts";
 import { isJournals } from "../../src/replication/scrub/copies-of-node.ts";
@@ -33,6 +34,10 @@ export interface OracleDeps {
   readonly machineOf: (uuid: Id) => Machine | undefined;
   readonly machines: () => readonly Machine[];
   readonly uuidOf: (machine: Machine) => Id | undefined;
+  /** The domain that a node serves now. */
+  readonly domainOf: (uuid: Id, machine: Machine) => string | undefined;
+  /** The least quorum by which a write that ends now may be acknowledged. */
+  readonly quorum: () => number;
   readonly onViolation: (what: string) => void;
 }
 
@@ -91,8 +96,10 @@ export class Oracle {
   }
 
   #checkEnough(by: string, blobId: Id, machines: ReadonlySet<Machine>): void {
-    const { quorum, degraded } = this.#deps.config;
-    const domains = new Set([...machines].map(({ domain }) => domain)).size;
+    const { domainOf, uuidOf } = this.#deps;
+    const { degraded } = this.#deps.config;
+    const quorum = this.#deps.quorum();
+    const domains = new Set([...machines].map((machine) => domainOf(uuidOf(machine) ?? "", machine))).size;
     const enough = domains >= quorum || (degraded.enabled && machines.size >= degraded.minReplicas);
     if (enough) return;
     this.#deps.onViolation(
@@ -115,6 +122,22 @@ export class Oracle {
     const located = await locateBlob(store(), blobId, home);
     if (located === undefined || !isSamePlace(located.blob.slots[slot]?.location, { nodeUuid, key })) return;
     onViolation(`${by} deletes copy ${key} on ${machine.name}, which slot ${slot} of live blob ${blobId} is (I4)`);
+  }
+
+  /** A node's record goes with the last copy on it. */
+  async removed({ uuid, name }: Pick<NodeRecord, "uuid" | "name">, by: string): Promise<void> {
+    for (const { blobId, slots } of liveBlobs(await readCatalog(this.#deps.store())).values()) {
+      if (!slots.some(({ location }) => location?.nodeUuid === uuid)) continue;
+      this.#deps.onViolation(`${by} takes ${name} out of the cluster, on which blob ${blobId} has a copy (I1)`);
+    }
+  }
+
+  /** A job that says to have emptied nodes has. */
+  async drained(nodes: readonly Pick<NodeRecord, "uuid" | "name">[], by: string): Promise<void> {
+    for (const { uuid, name } of nodes) {
+      const left = await this.#deps.store().list(copiesRange(uuid), { limit: 1 });
+      if (left.length > 0) this.#deps.onViolation(`${by} says that ${name} is drained, and a copy is on record there`);
+    }
   }
 
   /**

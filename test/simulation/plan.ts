@@ -5,6 +5,7 @@
 import type { HandoffScope } from "../../src/placement/topology.ts";
 import { type Chance, chance, seedOf } from "./chance.ts";
 import { CALM_NETWORK, type NetworkConditions } from "./network.ts";
+import { type ClusterConfig, type ClusterStep, drawCluster, drawClusterSteps } from "./plan-cluster.ts";
 import { CALM_STORE, type StoreConditions } from "./store.ts";
 
 /** The bucket of most objects. It is never deleted. */
@@ -40,6 +41,7 @@ export interface CaseConfig {
   readonly journal: "off" | "sync" | "async";
   /** Wall clocks of two processes differ by as much. */
   readonly skewMsMax: number;
+  readonly cluster: ClusterConfig;
 }
 
 export interface Body {
@@ -116,6 +118,7 @@ export type FaultStep =
 export type Step = { readonly waitMs: number } & (
   | ({ readonly client: number; readonly gateway: number } & Op)
   | FaultStep
+  | ClusterStep
 );
 
 export interface Case {
@@ -149,7 +152,17 @@ export function drawCase(seed: number, operations = OPERATIONS_PER_CASE): Case {
       left--;
     }
   }
-  return { config, steps };
+  return { config, steps: withClusterSteps(config, steps) };
+}
+
+function withClusterSteps(config: CaseConfig, steps: readonly Step[]): Step[] {
+  const all: Step[] = [];
+  let at = 0;
+  for (const { before, step } of drawClusterSteps(config, steps.length)) {
+    all.push(...steps.slice(at, before), step);
+    at = before;
+  }
+  return [...all, ...steps.slice(at)];
 }
 
 function drawConfig(seed: number, draw: Chance): CaseConfig {
@@ -161,11 +174,13 @@ function drawConfig(seed: number, draw: Chance): CaseConfig {
   const sessions = gateways > 1 && draw.happens(0.6) ? "together" : "in turn";
   const store = drawStore(draw);
   const journal = sessions === "in turn" ? draw.pick(["sync", "sync", "async", "off"] as const) : "off";
+  const nodesPerDomain = replicaCount === 2 ? 2 : 1 + draw.below(2);
+  const standbyNodes = draw.below(2);
   return {
     seed,
     domains,
-    nodesPerDomain: replicaCount === 2 ? 2 : 1 + draw.below(2),
-    standbyNodes: draw.below(2),
+    nodesPerDomain,
+    standbyNodes,
     replicaCount,
     factor,
     quorum: factor === 2 ? draw.pick([2, 2, 2, 1]) : draw.pick([2, 2, 3, 1]),
@@ -185,6 +200,7 @@ function drawConfig(seed: number, draw: Chance): CaseConfig {
     store: journal === "off" ? store : { ...store, lateCommit: 0 },
     journal,
     skewMsMax: draw.pick([0, 0, 1_000]),
+    cluster: drawCluster({ seed, domains, nodesPerDomain, standbyNodes, gateways, sessions, journal }),
   };
 }
 

@@ -4,8 +4,9 @@ import type { Checksums } from "../../src/shared/checksums.ts";
 import { liveBlobs } from "../support/catalog-audit.ts";
 import { type CatalogContents, leftovers } from "../support/catalog-contents.ts";
 import { applyFault, replaceNodes } from "./faults.ts";
-import type { Mutation } from "./gateway.ts";
+import type { Mutation } from "./mutation.ts";
 import { type Case, STABLE, type Step, VOLATILE } from "./plan.ts";
+import { restore, stillOpen } from "./restore.ts";
 import { World } from "./world.ts";
 
 /** Between two looks at whether background work has come to its end. */
@@ -82,12 +83,13 @@ async function finish(world: World): Promise<void> {
   world.trace.add("the faults end");
   world.calm = true;
   for (const machine of world.machines) machine.recover();
+  world.coordinator.recover();
   replaceNodes(world);
   await world.tryToRebuild();
   await world.acceptRebuild();
   world.launch(0, "others");
   await world.until(() => world.serving.length > 0, "a gateway starts again");
-  await world.openNodes();
+  await restore(world);
   world.serving[0]?.scrubbing.request();
   await settle(world, "after the faults");
   if (world.violations.length > 0) return;
@@ -139,6 +141,7 @@ async function unsettled(world: World): Promise<string[]> {
     ...problems.map((problem) => `catalog: ${problem}`),
     ...orphans.filter((orphan) => !world.isLeaky(orphan)).map((orphan) => `nothing names the copy ${orphan} (I3)`),
     ...[...contents.repairs.keys()].map((repair) => `${STILL_TO_REPAIR}: ${describeRepair(contents, repair)}`),
+    ...(await stillOpen(world)),
     ...contents.dying.map((dying) => `there is still dying: ${JSON.stringify(dying)}`),
     ...pending.map((place) => `there is still to delete: ${place}`),
     ...scrubs.flatMap(({ node, scrub, requested }) =>
@@ -158,11 +161,14 @@ async function checkRedundancy(world: World): Promise<void> {
           `slot ${number} of blob ${blobId} is ok, and its copy ${location?.key} on ${at?.name} ${fate} (I3)`,
         );
       }
-      if (state !== "ok" || at?.domain !== domain) {
-        world.violation(`slot ${number} of blob ${blobId} is ${state} in ${at?.domain} instead of ok in ${domain}`);
+      if (state === "surplus") continue;
+      const serves = location && world.watch.domainOf(location.nodeUuid, at);
+      if (state !== "ok" || serves !== domain) {
+        world.violation(`slot ${number} of blob ${blobId} is ${state} in ${serves} instead of ok in ${domain}`);
       }
     }
-    if (new Set(slots.map(({ location }) => location?.nodeUuid)).size !== slots.length) {
+    const placed = slots.flatMap(({ location }) => (location === undefined ? [] : [location.nodeUuid]));
+    if (new Set(placed).size !== placed.length) {
       world.violation(`two copies of blob ${blobId} are on one node`);
     }
   }

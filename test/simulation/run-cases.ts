@@ -1,7 +1,7 @@
 /** Runs cases one after the other until there were enough operations, or one of them went wrong. */
 import { loadChecksums } from "../../src/shared/checksums.ts";
 import { seedOf } from "./chance.ts";
-import type { Mutation } from "./gateway.ts";
+import type { Mutation } from "./mutation.ts";
 import { drawCase } from "./plan.ts";
 import { type CaseResult, runCase } from "./run-case.ts";
 

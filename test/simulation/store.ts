@@ -32,7 +32,7 @@ export interface StoreConditions {
 export const CALM_STORE: StoreConditions = { latencyMsMax: 1, unavailable: 0, unknownOutcome: 0, lateCommit: 0 };
 
 /** A commit on its way is made at the latest after this, whatever became of its sender. */
-const LATE_COMMIT_MS_MAX = 20_000;
+export const LATE_COMMIT_MS_MAX = 20_000;
 
 export interface StoreDeps {
   readonly scheduler: Scheduler;

@@ -9,6 +9,7 @@ import { orphansHeldKey } from "../../src/catalog/keys.ts";
 import { CatalogError, type KvStore } from "../../src/catalog/kv.ts";
 import { memoryKv } from "../../src/catalog/memory/memory-kv.ts";
 import { NoJournalError, UnseenJournalError } from "../../src/compose/journal.ts";
+import { embeddedCoordinator } from "../../src/coordination/embedded/embedded-coordinator.ts";
 import type { MemoryStore } from "../../src/nodes/memory/memory-node.ts";
 import { BlobUnavailableError } from "../../src/replication/read/blob-reader.ts";
 import type { NodeScrubReport } from "../../src/replication/scrub/scrubbing.ts";
@@ -16,13 +17,17 @@ import type { Checksums } from "../../src/shared/checksums.ts";
 import type { Id } from "../../src/shared/ids.ts";
 import { audit } from "../support/catalog-audit.ts";
 import { keysOf } from "./attempt.ts";
+import { GRACE_MS } from "./background.ts";
 import { type Chance, chance, processRandom, seedOf } from "./chance.ts";
 import { Clients } from "./client.ts";
 import { describe, isExpected, machineNames, topologyOf, watchingLogger } from "./cluster.ts";
-import { GRACE_MS, type Mutation, type SimGateway, startGateway } from "./gateway.ts";
+import { ClusterWatch } from "./cluster-watch.ts";
+import { CALM_COORDINATOR, CoordinatorServer } from "./coordinator.ts";
+import { type SimGateway, startGateway } from "./gateway.ts";
 import { History } from "./history.ts";
 import { type Cluster, mayLoseCatalog, rebuild } from "./lost-catalog.ts";
 import { Machine } from "./machine.ts";
+import type { Mutation } from "./mutation.ts";
 import { CALM_NETWORK, Link } from "./network.ts";
 import { Oracle } from "./oracle.ts";
 import { type CaseConfig, type Op, STABLE, type Step, VOLATILE } from "./plan.ts";
@@ -63,6 +68,8 @@ export class World {
   readonly history: History;
   readonly clients: Clients;
   readonly oracle: Oracle;
+  readonly watch: ClusterWatch;
+  readonly coordinator: CoordinatorServer;
   readonly violations: string[] = [];
   /** Choices of the faults. */
   readonly chance: Chance;
@@ -77,6 +84,7 @@ export class World {
   readonly #machinesByUuid = new Map<Id, Machine>();
   readonly #deletions = new Map<string, { readonly atMs: number; readonly by: string }>();
   readonly #abandoned = new Set<() => void>();
+  readonly #diskChance: Chance;
   readonly #networkChance: Chance;
   readonly #storeChance: Chance;
   readonly #queues: (() => Promise<void>)[][];
@@ -97,22 +105,25 @@ export class World {
     this.chance = chance(seedOf(config.seed, 1));
     this.#networkChance = chance(seedOf(config.seed, 2));
     this.#storeChance = chance(seedOf(config.seed, 3));
-    const diskChance = chance(seedOf(config.seed, 4));
+    this.#diskChance = chance(seedOf(config.seed, 4));
     const onViolation = (what: string): void => this.violation(what);
     this.history = new History(onViolation);
-    this.machines = machineNames(config).map(({ name, domain }) => {
-      const machine: Machine = new Machine({
-        name,
-        domain,
-        scheduler: this.scheduler,
-        chance: diskChance,
-        acknowledgesEarly: mutation.machine?.acknowledgesEarly === true,
-        onDelete: (key, by) => {
-          this.#deletions.set(`${this.uuidOf(machine) ?? ""}/${key}`, { atMs: this.scheduler.nowMs, by });
-          void this.oracle.deleting(machine, key, by);
-        },
-      });
-      return machine;
+    this.machines = machineNames(config).map((each) => this.#newMachine({ ...each, joined: false }));
+    this.coordinator = new CoordinatorServer({
+      scheduler: this.scheduler,
+      chance: chance(seedOf(config.seed, 5)),
+      trace: this.trace,
+      conditions: () => (this.calm ? CALM_COORDINATOR : config.cluster.coordinator),
+      clockRate: config.cluster.coordinatorRate,
+    });
+    this.watch = new ClusterWatch({
+      config,
+      nowMs: () => this.scheduler.nowMs,
+      machines: () => this.machines,
+      serving: () => this.serving,
+      onViolation,
+      onRemoved: (record, by) => void this.oracle.removed(record, by),
+      onDrained: (nodes, by) => void this.oracle.drained(nodes, by),
     });
     this.oracle = new Oracle({
       store: () => this.store,
@@ -122,6 +133,8 @@ export class World {
       machineOf: (uuid) => this.#machinesByUuid.get(uuid),
       machines: () => this.machines,
       uuidOf: (machine) => this.uuidOf(machine),
+      domainOf: (uuid, machine) => this.watch.domainOf(uuid, machine),
+      quorum: () => this.watch.quorum(),
       onViolation,
     });
     this.clients = new Clients({
@@ -135,6 +148,27 @@ export class World {
     this.#places = Array.from({ length: places }, () => ({ serving: [], starting: new Set<Life>() }));
     this.#queues = Array.from({ length: config.clients }, () => []);
     this.#busy = Array.from({ length: config.clients }, () => false);
+  }
+
+  #newMachine(of: { readonly name: string; readonly domain: string; readonly joined: boolean }): Machine {
+    const machine: Machine = new Machine({
+      ...of,
+      scheduler: this.scheduler,
+      chance: this.#diskChance,
+      acknowledgesEarly: this.#options.mutation.machine?.acknowledgesEarly === true,
+      onDelete: (key, by) => {
+        this.#deletions.set(`${this.uuidOf(machine) ?? ""}/${key}`, { atMs: this.scheduler.nowMs, by });
+        void this.oracle.deleting(machine, key, by);
+      },
+    });
+    return machine;
+  }
+
+  /** A machine that an operator is about to tell the cluster of. */
+  addMachine(domain: string): Machine {
+    const machine = this.#newMachine({ name: `${domain}-new-${this.machines.length}`, domain, joined: true });
+    this.machines.push(machine);
+    return machine;
   }
 
   violation(what: string): void {
@@ -252,7 +286,7 @@ export class World {
     const seed = seedOf(config.seed, 1_000 + this.#processes);
     const skewMs = chance(seed).between(0, config.skewMsMax);
     this.trace.add(`${name} starts`);
-    const process = { life, name };
+    const process = { life, name, place };
     const { scheduler, store } = this;
     startGateway({
       name,
@@ -269,16 +303,20 @@ export class World {
           lost: () => this.store !== store || this.catalogLost,
           onCommit: (by, request, version) => {
             this.trace.add(`${by} commits ${request.mutations.length} writes`);
+            this.watch.committed(by, request);
             this.oracle.committed(by, request, version);
             if (config.journal === "off") store.forgetChanges(Number.MAX_SAFE_INTEGER);
           },
         },
         process,
       ),
-      topology: topologyOf(config, this.machines),
+      topology: topologyOf(
+        config,
+        this.machines.filter(({ joined }) => !joined),
+      ),
       driver: (nodeName, clusterId) => {
         const machine = this.machines.find((each) => each.name === nodeName);
-        if (machine === undefined) throw new Error(`there is no machine ${nodeName}`);
+        if (machine === undefined) return undefined;
         machine.belongTo(clusterId);
         this.#clusterId = clusterId;
         const net = {
@@ -290,6 +328,9 @@ export class World {
         };
         return new Link(net, machine, process);
       },
+      coordinator: (clock) =>
+        // One machine needs no other to know who leads.
+        config.sessions === "in turn" ? embeddedCoordinator(clock) : this.coordinator.connect({ ...process, clock }),
       checksums,
       logger: watchingLogger((error, message) => {
         this.trace.add(`${name} logs: ${message}${error instanceof Error ? `: ${error.message}` : ""}`);
@@ -494,7 +535,7 @@ export class World {
   /** Whether a node's uuid is one that the cluster still uses. */
   isConfigured(uuid: Id): boolean {
     const machine = this.#machinesByUuid.get(uuid);
-    return machine !== undefined && this.uuidOf(machine) === uuid;
+    return machine !== undefined && this.uuidOf(machine) === uuid && this.watch.get(uuid) !== undefined;
   }
 
   /** Whether a copy, as the audit names it, may have been left for good: see `leakySessions`. */
@@ -503,23 +544,19 @@ export class World {
     return this.leakySessions.has(Number.parseInt(key.slice(0, 8), 16));
   }
 
-  /** All nodes take copies again, whatever was set of them. */
-  async openNodes(): Promise<void> {
-    for (const { name } of this.machines) {
-      let open = false;
-      const again = (): void => {
-        void this.serving[0]?.setNode(name, { weight: 100, acceptsWrites: true }).then(
-          () => {
-            open = true;
-          },
-          () => {
-            this.scheduler.after(START_AGAIN_MS, again);
-          },
-        );
-      };
-      again();
-      await this.until(() => open, `${name} takes copies again`);
-    }
+  /** Has a gateway do something, again and again until it is done. */
+  async insist(what: string, task: (gateway: SimGateway) => Promise<unknown>): Promise<void> {
+    let done = false;
+    const attempt = (): void => {
+      const [gateway] = this.serving;
+      const again = (): void => void this.scheduler.after(START_AGAIN_MS, attempt);
+      if (gateway === undefined) return again();
+      task(gateway).then(() => {
+        done = true;
+      }, again);
+    };
+    attempt();
+    await this.until(() => done, what);
   }
 
   /** How far the scrubs of the nodes are. */

@@ -141,6 +141,11 @@ export async function readCatalog(kv: Kv): Promise<CatalogContents> {
 }
 
 const KINDS_OF_THE_CLUSTER: ReadonlySet<string> = new Set([
+  "event",
+  "event-cursor",
+  "health-report",
+  "leader",
+  "cursor",
   "job",
   "job-queued",
   "live-limits",

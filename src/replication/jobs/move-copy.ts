@@ -37,12 +37,20 @@ export interface Move {
 /** `changed`: the record says so; bytes are those that were sent. `overtaken`: somebody else changed the slot first. */
 export type MoveOutcome = { readonly kind: "changed"; readonly bytes: number } | { readonly kind: "overtaken" };
 
+/** The topology says another thing of the target than it said when the copy was planned: it is to be planned anew. */
+export class TargetChangedError extends Error {
+  constructor() {
+    super("the node that was to take the copy was changed in the topology meanwhile");
+    this.name = "TargetChangedError";
+  }
+}
+
 const OVERTAKEN: MoveOutcome = { kind: "overtaken" };
 
 /**
  * Carries out a plan that changes something.
- * @throws NodeError, BlobUnavailableError where the copy cannot be made or is not what it must be; CatalogError; the
- * signal's reason
+ * @throws NodeError, BlobUnavailableError where the copy cannot be made or is not what it must be; TargetChangedError;
+ * CatalogError; the signal's reason
  */
 export function carryOut(
   deps: MoveDeps,
@@ -66,24 +74,32 @@ async function moveCopy(deps: MoveDeps, move: Move, target: SlotTarget, signal: 
   const before = blob.slots[number];
   const member = deps.members().get(target.nodeUuid);
   if (before === undefined || member === undefined) return OVERTAKEN;
+  const { writeGeneration } = member.spec;
   await limits.object(signal);
   const location = await makeCopy(deps, blob, { member, limits }, signal);
   const made: Slot & { location: Location } = {
     ...{ state: target.state, domain: target.domain, location },
     verifiedAtMs: deps.clock.nowMs(),
   };
+  let decided = false;
   const outcome = await deps.ledger.change(blob.blobId, located.home, ({ blob: now }) => {
-    if (!isAsPlanned(now, number, before) || !mayHold(deps, now, number, target)) return undefined;
     // A surplus copy that another slot left there since the plan is one to be adopted, not to be doubled.
-    if (now.slots.some((slot) => slot.location?.nodeUuid === target.nodeUuid)) return undefined;
+    const isThere = now.slots.some((slot) => slot.location?.nodeUuid === target.nodeUuid);
+    decided = isAsPlanned(now, number, before) && mayHold(deps, now, number, target) && !isThere;
+    if (!decided) return undefined;
     const filled = withSlot(now.slots, number, made);
     const old = before.location;
     // Only a good copy is worth keeping, and one beside the target may share its disk.
     const keeps = source === "surplus" && before.state === "ok" && old !== undefined;
-    return { slots: keeps ? withSurplus(filled, { ...before, location: old }) : filled };
+    return {
+      slots: keeps ? withSurplus(filled, { ...before, location: old }) : filled,
+      // Where this process goes by an older topology the node may serve another domain, or be drained, by now.
+      placedOn: { nodeUuid: target.nodeUuid, writeGeneration },
+    };
   });
   if (outcome === "changed") return { kind: "changed", bytes: blob.length };
   deps.discard(blob.blobId, [location]);
+  if (decided && outcome === "unchanged") throw new TargetChangedError();
   return OVERTAKEN;
 }
 
@@ -115,6 +131,7 @@ async function adoptSurplus(
   const [before, spare] = [blob.slots[number], blob.slots[surplus]];
   const member = deps.members().get(target.nodeUuid);
   if (before === undefined || spare?.location === undefined || member === undefined) return OVERTAKEN;
+  const { writeGeneration } = member.spec;
   const verdict = await verifyCopy(member.node, blob, { key: spare.location.key, signal });
   const location = spare.location;
   const readable = (uuid: Id): boolean => deps.members().servesReads(uuid);
@@ -130,7 +147,7 @@ async function adoptSurplus(
     const filled = withSlot(now.slots, number, made);
     const keeps = source === "surplus" && before.state === "ok" && before.location !== undefined;
     const swapped = keeps ? filled.with(surplus, { ...before, state: "surplus" }) : withoutSurplus(filled, surplus);
-    return { slots: swapped };
+    return { slots: swapped, placedOn: { nodeUuid: target.nodeUuid, writeGeneration } };
   });
   if (verdict !== "good") throw new NodeError("corrupt", `the surplus copy on the target is ${verdict}`);
   return outcome === "changed" ? { kind: "changed", bytes: 0 } : OVERTAKEN;

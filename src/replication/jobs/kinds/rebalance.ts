@@ -4,6 +4,7 @@
  * that is only away.
  */
 
+import type { Member, Members } from "../../../cluster/members.ts";
 import { sleep } from "../../../shared/clock.ts";
 import type { Id } from "../../../shared/ids.ts";
 import { JobObsoleteError } from "../job-runner.ts";
@@ -41,11 +42,19 @@ function targetOf({ record: { subject } }: LiveJob): Id | undefined {
   return subject.kind === "node" ? subject.key : undefined;
 }
 
+/** A node that the configuration does not name any more is on record while copies are, and takes none ever again. */
+function memberOf(members: Members, uuid: Id): Member {
+  const member = members.get(uuid);
+  if (member === undefined) throw new JobObsoleteError("the node is no member any more");
+  return member;
+}
+
 /** The nodes of the domain whose copies may have to move. @throws JobObsoleteError */
 function sourcesOf({ members }: RebalanceDeps, live: LiveJob, onto: Id | undefined): Id[] {
   const { topology } = members();
   requireSubject(members(), live);
-  const domain = topology.nodes.find(({ uuid }) => uuid === onto)?.domain ?? live.record.subject.key;
+  const target = onto === undefined ? undefined : memberOf(members(), onto);
+  const domain = target?.spec.domain ?? live.record.subject.key;
   return topology.nodes.filter((node) => node.domain === domain && node.uuid !== onto).map(({ uuid }) => uuid);
 }
 
@@ -58,9 +67,8 @@ async function awaitTarget({ members, clock }: RebalanceDeps, live: LiveJob, ont
   live.waiting = true;
   live.describe("waiting for the node to take copies");
   while (!members().acceptsWrites(onto)) {
-    requireSubject(members(), live);
     // The ring gives it nothing then.
-    if (members().get(onto)?.spec.acceptsWrites === false)
+    if (!memberOf(members(), onto).spec.acceptsWrites)
       throw new JobObsoleteError("the node was told to take no copies any more");
     await sleep(clock, NODE_WAIT_MS, live.signal);
   }

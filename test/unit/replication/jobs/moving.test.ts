@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Location, Slot } from "../../../../src/catalog/records/blob.ts";
+import { setNode } from "../../../../src/cluster/change-nodes.ts";
 import { withSurplus } from "../../../../src/replication/surplus.ts";
 import { copyKey, patternBytes } from "../../../support/blobs.ts";
 import { assertFullyRedundant, assertSound } from "../../../support/catalog-audit.ts";
@@ -65,6 +66,37 @@ test("a rebalance moves to a new node what the ring assigns to it, and nothing e
   await assertFullyRedundant(gateway);
   assert.equal(heldBy(gateway, "d0-1"), onNew);
   assert.equal(heldBy(gateway, "d0-0"), KEYS.length - onNew);
+});
+
+test("a rebalance that waits for a node ends when the configuration does not name that node any more", async () => {
+  const { gateway } = await openWithNewNode();
+  setAccepting(gateway, "d0-1", false);
+  await using jobs = openJobs(gateway);
+  const { view } = await jobs.jobs.submit({
+    ...{ kind: "REBALANCE_TO_NEW", subject: { node: "d0-1" } },
+    ...{ cause: "a test", askedBy: "a test" },
+  });
+  await jobs.until(view.job.id, ({ detail }) => detail === "waiting for the node to take copies");
+  // It stays on record as long as copies may be on it.
+  gateway.members.remove(gateway.node("d0-1").uuid);
+  const job = await jobs.until(view.job.id, ({ state }) => state !== "running");
+  assert.deepEqual([job.state, job.detail], ["failed", "the node is no member any more"]);
+});
+
+test("no copy is put on record on a node that was changed since it was planned, by a process that does not know yet", async () => {
+  const box = await openWithNewNode();
+  const { gateway } = box;
+  await using jobs = openJobs(gateway);
+  // Another gateway closed it; this one still goes by the topology of before.
+  await setNode(gateway.process.catalog, "d0-1", { acceptsWrites: false });
+  const job = await jobs.run({ kind: "REBALANCE_TO_NEW", subject: { node: "d0-1" } });
+  assert.deepEqual([job.state, job.counts.moved], ["done-with-failures", 0]);
+  const reasons = (await jobs.jobs.failures(job.id)).map(({ reason }) => reason);
+  const why = "the node that was to take the copy was changed in the topology meanwhile";
+  assert.deepEqual(new Set(reasons), new Set([why]));
+  assert.equal(heldBy(gateway, "d0-1"), 0);
+  await assertReadable(box);
+  await assertFullyRedundant(gateway);
 });
 
 test("without clean-up the source stays as surplus, is served, and goes with its object", async () => {
