@@ -114,6 +114,18 @@ export async function endedSessions({ kv, journaledVersion }: Catalog): Promise<
   return ended;
 }
 
+/**
+ * Puts a session that was collected and forgotten back among those that have ended: copies of it turned up again, on an old
+ * disk say. Nothing for one that has a record, and for one that is not known to have been: it is later than our own.
+ * @throws SessionEndedError; CatalogError
+ */
+export async function recallSession(catalog: Catalog, session: number): Promise<void> {
+  if (session >= catalog.session) return;
+  const key = sessionKey(session);
+  const ended = encodeSession({ startedAtMs: 0, host: "", pid: 0, state: "ended" });
+  await catalog.commit(catalog.begin().check(key, null).set(key, ended));
+}
+
 /** Reads a range from its start to its end, a page at a time; each page is consistent, the walk is not. */
 export async function* walk(kv: Kv, range: KvRange, pageSize = WALK_PAGE): AsyncGenerator<KvEntry, void, undefined> {
   for await (const page of walkPages(kv, range, pageSize)) yield* page;

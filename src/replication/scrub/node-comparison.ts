@@ -1,9 +1,10 @@
 /**
  * Compares what a node lists with what the catalog has on record of it, in one walk over both in key order. A copy that
  * only the catalog knows is asked for once more, by its record and by its key, and is lost if both say so. A copy that
- * only the node knows is counted, and left where it is. Last, it looks for what is not ours.
+ * only the node knows is counted, and left where it is; where its session was forgotten, that is recalled, and what it left
+ * is collected once more (reclaim/orphan-collector.ts). Last, it looks for what is not ours.
  */
-import { type Catalog, endedSessions, SessionEndedError, walk } from "../../catalog/catalog.ts";
+import { type Catalog, endedSessions, recallSession, SessionEndedError, walk } from "../../catalog/catalog.ts";
 import { copyIndexKey, copyKeyOfIndex, pendingDeleteKey } from "../../catalog/keys.ts";
 import { CatalogError, type KvEntry } from "../../catalog/kv.ts";
 import type { Location } from "../../catalog/records/blob.ts";
@@ -155,8 +156,11 @@ export class NodeComparison {
       if (outcome !== "no loss") counts[outcome] += 1;
     }
     const unnamed = await this.#unnamedAmong([...listed]);
-    const ended = new Set(unnamed.length === 0 ? [] : await endedSessions(catalog));
-    for (const key of unnamed) counts[ended.has(sessionOfCopyKey(key)) ? "orphans" : "unknown"] += 1;
+    if (unnamed.length > 0) {
+      for (const session of new Set(unnamed.map(sessionOfCopyKey))) await recallSession(catalog, session);
+      const ended = new Set(await endedSessions(catalog));
+      for (const key of unnamed) counts[ended.has(sessionOfCopyKey(key)) ? "orphans" : "unknown"] += 1;
+    }
     return { counts, next: page.next };
   }
 

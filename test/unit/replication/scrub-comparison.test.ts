@@ -1,7 +1,7 @@
 /** The comparison of a node with the catalog: what is lost is put on record, what is unknown is only counted (I5, I11). */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { endOtherSessions } from "../../../src/catalog/catalog.ts";
+import { endedSessions, endOtherSessions } from "../../../src/catalog/catalog.ts";
 import { copiesRange } from "../../../src/catalog/keys.ts";
 import { NodeError } from "../../../src/nodes/storage-node.ts";
 import type { NodeComparison } from "../../../src/replication/scrub/node-comparison.ts";
@@ -141,6 +141,26 @@ test("unknown copies are counted, by whether their session has ended, and stay; 
   assert.deepEqual([last?.listed, last?.orphans, last?.unknown, last?.lost], [7, 3, 4, 0]);
   assert.deepEqual([...gateway.node("d0-0").store.blobs.keys()], before);
   assert.equal(gateway.node("d0-0").control.count("delete"), 0);
+});
+
+test("copies of a session that was collected and forgotten are collected when they turn up again (I3)", async () => {
+  const { gateway, client } = await openBox();
+  await client.put("box/a", BYTES);
+  const old = strand(gateway, "d0-0", 1, 2);
+  await gateway.restart();
+  await gateway.collectOrphans();
+  assert.deepEqual(await endedSessions(gateway.process.catalog), []);
+  assert.ok(!gateway.node("d0-0").store.blobs.has(old[0] ?? ""));
+  // A disk of before comes back.
+  for (const key of old) gateway.node("d0-0").store.add(key, { blobId: "a".repeat(32), bytes: BYTES });
+  const { comparison } = comparisonOf(gateway, "d0-0");
+  await compare(gateway, comparison);
+  const { last } = await comparison.state();
+  assert.deepEqual([last?.orphans, last?.unknown], [2, 0]);
+  await gateway.collectOrphans();
+  for (const key of old) assert.ok(!gateway.node("d0-0").store.blobs.has(key), key);
+  assert.deepEqual(await endedSessions(gateway.process.catalog), []);
+  await assertFullyRedundant(gateway);
 });
 
 test("more copies than a page holds are compared, lost and unknown ones among them", async () => {
