@@ -116,11 +116,12 @@ export async function endedSessions({ kv, journaledVersion }: Catalog): Promise<
 
 /**
  * Puts a session that was collected and forgotten back among those that have ended: copies of it turned up again, on an old
- * disk say. Nothing for one that has a record, and for one that is not known to have been: it is later than our own.
+ * disk say. Nothing for one that has a record, and for what is not known to have been one: it is later than our own, or no
+ * number (what merely looks like a copy).
  * @throws SessionEndedError; CatalogError
  */
 export async function recallSession(catalog: Catalog, session: number): Promise<void> {
-  if (session >= catalog.session) return;
+  if (!(session > 0 && session < catalog.session)) return;
   const key = sessionKey(session);
   const ended = encodeSession({ startedAtMs: 0, host: "", pid: 0, state: "ended" });
   await catalog.commit(catalog.begin().check(key, null).set(key, ended));
