@@ -21,7 +21,7 @@ const ROOT = resolve(import.meta.dirname, "..");
 
 interface Suite {
   readonly name: string;
-  /** Files at the same time. Those with servers of their own run one by one: they load the machine themselves. */
+  /** Files at the same time. Those with servers of their own load the machine themselves, and wait most of the time. */
   readonly concurrency: number;
   /** Runs at the same time as the others of this kind: they wait for servers and clients more than they work. */
   readonly beside: boolean;
@@ -38,7 +38,7 @@ const SUITES: readonly Suite[] = [
   { name: "simulation", concurrency: 2, beside: false, fileTimeoutMs: 10 * MINUTE_MS, byDefault: true },
   { name: "integration", concurrency: 1, beside: true, fileTimeoutMs: 5 * MINUTE_MS, byDefault: true },
   { name: "acceptance", concurrency: 1, beside: true, fileTimeoutMs: 30 * MINUTE_MS, byDefault: true },
-  { name: "faults", concurrency: 1, beside: true, fileTimeoutMs: 20 * MINUTE_MS, byDefault: false },
+  { name: "faults", concurrency: 2, beside: true, fileTimeoutMs: 20 * MINUTE_MS, byDefault: false },
 ];
 
 interface Options {

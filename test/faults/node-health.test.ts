@@ -30,6 +30,8 @@ function configOver(servers: readonly MinioServer[], secretOfB?: string): object
       "active-domains": ["domain-1", "domain-2"],
       health: { "interval-seconds": 1 },
       delete: { grace: "1s" },
+      // What moves by itself to a node that rejoined is no matter here.
+      rebalance: { automatic: false },
       nodes: servers.map((server, at) => ({
         name: names[at],
         endpoint: server.endpoint,

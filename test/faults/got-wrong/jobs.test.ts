@@ -46,7 +46,7 @@ onMinio(
     nodes: TWO_DOMAINS,
     later: ["a2"],
     // So slow that a job which paid for what it looks at would take far longer than is waited for.
-    storage: { rebalance: { "rate-limit-per-second": 4, "cleanup-source": true } },
+    storage: { rebalance: { automatic: false, "rate-limit-per-second": 4, "cleanup-source": true } },
   },
   async (site) => {
     await site.putMany(600, 2_000);
@@ -157,7 +157,7 @@ onMinio(
   {
     nodes: [...TWO_DOMAINS, ["b", "b2"]],
     later: ["a2"],
-    storage: { rebalance: { "rate-limit-per-second": 1_000, "cleanup-source": true } },
+    storage: { rebalance: { automatic: false, "rate-limit-per-second": 1_000, "cleanup-source": true } },
   },
   async (site) => {
     await site.putMany(40, 60_000);
@@ -188,7 +188,7 @@ onMinio(
 
 onMinio(
   "G9: events and triggers that come while a job runs are kept: each event on record, each wish joined or queued",
-  { nodes: TWO_DOMAINS, later: ["a2"], storage: { rebalance: { "rate-limit-per-second": 2 } } },
+  { nodes: TWO_DOMAINS, later: ["a2"], storage: { rebalance: { automatic: false, "rate-limit-per-second": 2 } } },
   async (site) => {
     await site.putMany(60, 2_000);
     await add(site, "a2", 100);
