@@ -30,11 +30,18 @@ const OPERATOR_MS = 60_000;
 /** From the decision to the commit. */
 const COMMIT_MS = 4_000;
 
+interface Witness {
+  readonly name: string;
+  readonly servesSinceMs: number;
+}
+
 export interface ClusterWatchDeps {
   readonly config: CaseConfig;
   readonly nowMs: () => number;
   readonly machines: () => readonly Machine[];
-  readonly serving: () => readonly { readonly name: string; readonly servesSinceMs: number }[];
+  readonly serving: () => readonly Witness[];
+  /** Those that died, and when. */
+  readonly died: () => readonly (Witness & { readonly diedMs: number })[];
   readonly onViolation: (what: string) => void;
   /** Told of a node whose record went. */
   readonly onRemoved: (record: NodeRecord, by: string) => void;
@@ -189,19 +196,22 @@ export class ClusterWatch {
   }
 
   #decommissionedBy(by: string, { name }: NodeRecord): void {
-    const { nowMs, machines, serving, onViolation } = this.#deps;
+    const { nowMs, machines, serving, died, onViolation } = this.#deps;
     this.#doneByLeader(by, `decommissions ${name}`);
     const machine = machines().find((each) => each.name === name);
     if (machine === undefined) return;
     const now = nowMs();
     const gateways = serving();
-    const missing = gateways.filter((gateway) => {
-      const { lastMs, againSinceMs } = machine.answers.get(gateway.name) ?? { lastMs: 0, againSinceMs: 0 };
-      if (gateway.servesSinceMs > now - GAP_MS) return false;
+    const missedBy = ({ name: gateway, servesSinceMs }: Witness, atMs: number): boolean => {
+      const { lastMs, againSinceMs } = machine.answers.get(gateway) ?? { lastMs: 0, againSinceMs: 0 };
+      if (servesSinceMs > atMs - GAP_MS) return false;
       // What it reported a moment ago counts still.
-      return lastMs <= now - GAP_MS || againSinceMs > now - REPORT_LAG_MS;
-    });
-    if (2 * missing.length > gateways.length) return;
+      return lastMs <= atMs - GAP_MS || againSinceMs > atMs - REPORT_LAG_MS;
+    };
+    const missing = gateways.filter((gateway) => missedBy(gateway, now));
+    // And so does what one reported that died a moment ago.
+    const dead = died().filter((gateway) => gateway.diedMs > now - REPORT_LAG_MS && missedBy(gateway, gateway.diedMs));
+    if (2 * (missing.length + dead.length) > gateways.length + dead.length) return;
     onViolation(`${by} decommissions ${name}, which ${missing.length} of ${gateways.length} gateways have missed`);
   }
 

@@ -80,6 +80,7 @@ export class World {
   operations = 0;
   readonly #options: WorldOptions;
   readonly #places: Place[];
+  readonly #died: { readonly name: string; readonly servesSinceMs: number; readonly diedMs: number }[] = [];
   readonly #uuids = new Map<string, Id>();
   readonly #machinesByUuid = new Map<Id, Machine>();
   readonly #deletions = new Map<string, { readonly atMs: number; readonly by: string }>();
@@ -121,6 +122,7 @@ export class World {
       nowMs: () => this.scheduler.nowMs,
       machines: () => this.machines,
       serving: () => this.serving,
+      died: () => this.#died,
       onViolation,
       onRemoved: (record, by) => void this.oracle.removed(record, by),
       onDrained: (nodes, by) => void this.oracle.drained(nodes, by),
@@ -387,6 +389,7 @@ export class World {
     if (at === undefined) return [];
     const sessions = at.serving.map(({ session }) => session);
     for (const gateway of at.serving) {
+      this.#remember(gateway);
       this.#shippedThrough = Math.max(this.#shippedThrough, gateway.journal?.shippedThrough ?? 0);
       this.trace.add(`${gateway.name} dies`);
       gateway.life.end();
@@ -397,10 +400,15 @@ export class World {
     return sessions;
   }
 
+  #remember({ name, servesSinceMs }: SimGateway): void {
+    this.#died.push({ name, servesSinceMs, diedMs: this.scheduler.nowMs });
+  }
+
   /** Ends one process. */
   killProcess(gateway: SimGateway): void {
     if (gateway.life.ended) return;
     this.trace.add(`${gateway.name} dies`);
+    this.#remember(gateway);
     gateway.life.end();
     for (const at of this.#places) at.serving = at.serving.filter((each) => each !== gateway);
   }
