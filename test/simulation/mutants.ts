@@ -216,8 +216,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "journal-before-quorum",
     what: "a commit is answered when one domain has it in its journal, and the catalog is lost (I10)",
-    operationsMax: 40_000,
-    seed: 5,
+    operationsMax: 20_000,
+    seed: 18,
     mutation: { journalCluster: inOneDomain },
   },
   {
