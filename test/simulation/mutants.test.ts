@@ -1,6 +1,6 @@
 /**
  * That the simulation can fail: it finds each of the deliberate bugs. By default only those that it finds soon;
- * with BULKHEAD_TEST_MINUTES all of them. The other half is in more-mutants.test.ts.
+ * with BULKHEAD_TEST_MINUTES those that take long. The other half is in more-mutants.test.ts.
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
