@@ -18,7 +18,13 @@ export interface PromoteSurplusDeps {
 }
 
 /**
- * @returns whether the slot has its copy now
+ * `promoted`: the slot has its copy now. `none`: there is no surplus copy to be had. `bad`: there is one, at this place, and it
+ * is not what it should be: a copy may take its place on its node, which might be the only one that is left.
+ */
+export type SurplusOutcome = "promoted" | "none" | { readonly bad: Location };
+
+/**
+ * Gives a slot the surplus copy of its blob in its domain.
  * @throws CatalogError; the signal's reason
  */
 export async function promoteSurplus(
@@ -26,19 +32,19 @@ export async function promoteSurplus(
   { blob, home }: LocatedBlob,
   number: number,
   signal: AbortSignal,
-): Promise<boolean> {
+): Promise<SurplusOutcome> {
   const wanting = blob.slots[number];
-  if (wanting === undefined) return false;
+  if (wanting === undefined) return "none";
   const at = blob.slots.findIndex((slot) => isSpareOf(members(), wanting, slot));
   const location = blob.slots[at]?.location;
   const node = location && members().get(location.nodeUuid)?.node;
-  if (location === undefined || node === undefined) return false;
+  if (location === undefined || node === undefined) return "none";
   try {
-    if ((await verifyCopy(node, blob, { key: location.key, signal })) !== "good") return false;
+    if ((await verifyCopy(node, blob, { key: location.key, signal })) !== "good") return { bad: location };
   } catch (error) {
     // A copy can be made all the same.
     if (!(error instanceof NodeError) || signal.aborted) throw error;
-    return false;
+    return "none";
   }
   const outcome = await ledger.change(blob.blobId, home, ({ blob: { slots } }) => {
     const [now, spare] = [slots[number], slots[at]];
@@ -47,7 +53,7 @@ export async function promoteSurplus(
     const filled: Slot = { state: "ok", domain: now.domain, location, verifiedAtMs: clock.nowMs() };
     return { slots: withoutSurplus(withSlot(slots, number, filled), at) };
   });
-  return outcome === "changed";
+  return outcome === "changed" ? "promoted" : "none";
 }
 
 function isSpareOf(members: Members, wanting: Slot, slot: Slot): slot is Slot & { readonly location: Location } {

@@ -3,7 +3,7 @@
  */
 import type { LocatedBlob, RepairEntry } from "../../catalog/blobs.ts";
 import type { Catalog } from "../../catalog/catalog.ts";
-import { type Blob, isSamePlace, nodesOfOthers, type Slot } from "../../catalog/records/blob.ts";
+import { type Blob, isSamePlace, type Location, nodesOfOthers, type Slot } from "../../catalog/records/blob.ts";
 import type { Member, Members } from "../../cluster/members.ts";
 import { compatible, nextCandidate } from "../../placement/constraints.ts";
 import type { Clock } from "../../shared/clock.ts";
@@ -11,6 +11,7 @@ import type { Id } from "../../shared/ids.ts";
 import { type CopyBlobDeps, copyBlob } from "../copy-blob.ts";
 import { promoteSurplus } from "../promote-surplus.ts";
 import { type SlotLedger, withSlot } from "../slot-ledger.ts";
+import { withoutSurplus } from "../surplus.ts";
 import { verifyCopy } from "../verify-copy.ts";
 import { isAbsent } from "./absent-nodes.ts";
 
@@ -102,8 +103,10 @@ export class SlotRepair {
   async #replace(attempt: Attempt): Promise<AttemptResult> {
     const { ledger, discard, clock, throttle } = this.#deps;
     const { located, number, before } = attempt;
-    if (await promoteSurplus(this.#deps, located, number, attempt.signal)) return "made";
-    const target = this.#targetFor(attempt);
+    const surplus = await promoteSurplus(this.#deps, located, number, attempt.signal);
+    if (surplus === "promoted") return "made";
+    const badSurplus = surplus === "none" ? undefined : surplus.bad;
+    const target = this.#targetFor(attempt, badSurplus);
     // Without a node to read from there is nothing to try: no attempt, and no dead letter however long it lasts.
     if (target === undefined || !this.#hasSource(located.blob)) return "waits";
     attempt.node = target.spec.name;
@@ -119,10 +122,12 @@ export class SlotRepair {
       // another domain by now.
       const members = this.#deps.members();
       if (members.get(location.nodeUuid)?.spec.domain !== slot.domain) return undefined;
-      if (!compatible(members.placement.index, nodesOfOthers(blob, number), location.nodeUuid)) return undefined;
+      const slots = withoutBadSurplus(blob, target.spec.uuid, badSurplus);
+      const left = { ...blob, slots };
+      if (!compatible(members.placement.index, nodesOfOthers(left, number), location.nodeUuid)) return undefined;
       const repaired: Slot = { state: "ok", domain: slot.domain, location, verifiedAtMs: clock.nowMs() };
       return {
-        slots: withSlot(blob.slots, number, repaired),
+        slots: withSlot(slots, number, repaired),
         placedOn: { nodeUuid: location.nodeUuid, writeGeneration },
       };
     });
@@ -135,10 +140,13 @@ export class SlotRepair {
     return slots.some(({ location }) => location !== undefined && members.servesReads(location.nodeUuid));
   }
 
-  /** A node of the domain that may hold a copy beside those that the other slots have; another one at each attempt. */
-  #targetFor({ located, number, before, entry }: Attempt): Member | undefined {
+  /**
+   * A node of the domain that may hold a copy beside those that the other slots have; another one at each attempt.
+   * @param badSurplus a copy that one on its node may take the place of
+   */
+  #targetFor({ located, number, before, entry }: Attempt, badSurplus: Location | undefined): Member | undefined {
     const members = this.#deps.members();
-    const chosen = nodesOfOthers(located.blob, number);
+    const chosen = nodesOfOthers(located.blob, number).filter((uuid) => uuid !== badSurplus?.nodeUuid);
     const candidates = members
       .all()
       .filter(({ spec }) => spec.domain === before.domain && members.acceptsWrites(spec.uuid))
@@ -150,4 +158,11 @@ export class SlotRepair {
     const uuid = entry.attempts === 0 ? nextCandidate(members.placement.index, chosen, candidates) : inTurn[0];
     return uuid === undefined ? undefined : members.get(uuid);
   }
+}
+
+/** The slots without a bad surplus copy on the node that gets a good one. */
+function withoutBadSurplus({ slots }: Blob, target: Id, badSurplus: Location | undefined): readonly Slot[] {
+  if (badSurplus === undefined || badSurplus.nodeUuid !== target) return slots;
+  const at = slots.findIndex(({ state, location }) => state === "surplus" && isSamePlace(location, badSurplus));
+  return at < 0 ? slots : withoutSurplus(slots, at);
 }

@@ -175,6 +175,23 @@ test("a slot that wants repair takes the surplus copy of its domain", async () =
   await assertSound(gateway);
 });
 
+test("a slot that wants repair gets a copy in the place of a bad surplus one, where no other node is left (seed 1)", async () => {
+  const box = await openWithNewNode();
+  const { gateway } = box;
+  await using jobs = openJobs(gateway, { cleanupSource: false });
+  await jobs.run({ kind: "REBALANCE_TO_NEW", subject: { node: "d0-1" } });
+  const key = await keyWithSurplus(gateway);
+  await rot(gateway, key, 2);
+  await changeSlot(gateway, key, 0, (slot) => ({ ...slot, state: "corrupt" }));
+  closeNode(gateway, "d0-1");
+  await gateway.repair();
+  assert.deepEqual(await slotsOf(gateway, key), ["ok d0 d0-0", (await slotsOf(gateway, key))[1]]);
+  await assertSound(gateway);
+  gateway.nodeDown("d1-0");
+  gateway.nodeDown("d1-1");
+  assert.ok((await box.client.get(`box/${key}`)).equals(bodyOf(key)));
+});
+
 test("a surplus copy that turns out bad is dropped, and not made anew", async () => {
   const box = await openWithNewNode();
   const { gateway } = box;
