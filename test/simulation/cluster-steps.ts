@@ -3,7 +3,8 @@ import { CatalogError } from "../../src/catalog/kv.ts";
 import { TopologyChangeError } from "../../src/cluster/topology-change-error.ts";
 import { isOver, JobError } from "../../src/replication/jobs/job-store.ts";
 import type { JobView } from "../../src/replication/jobs/live-job.ts";
-import { describe, isExpected, nodeOfMachine } from "./cluster.ts";
+import { configuredNode } from "../unit/placement/topologies.ts";
+import { describe, isExpected } from "./cluster.ts";
 import type { SimGateway } from "./gateway.ts";
 import type { Machine } from "./machine.ts";
 import type { Operator } from "./operator.ts";
@@ -63,7 +64,7 @@ export const CLUSTER_STEPS: ClusterSteps = {
   "add node"(world, { gateway, domain }) {
     if (world.machines.length >= MACHINES_MAX) return;
     const machine = world.addMachine(`d${domain}`);
-    ask(world, gateway, (operator) => operator.addNode(nodeOfMachine(machine)));
+    ask(world, gateway, (operator) => operator.addNode(configuredNode(machine)));
   },
 
   "remove node"(world, { gateway, pick }) {

@@ -4,7 +4,7 @@ import { ContentGoneError } from "../../src/catalog/contents.ts";
 import { NotDurableError } from "../../src/catalog/journal/piece-writer.ts";
 import { BadPieceError } from "../../src/catalog/journal/pieces.ts";
 import { CatalogError } from "../../src/catalog/kv.ts";
-import type { ConfiguredNode, ConfiguredTopology } from "../../src/cluster/configured-topology.ts";
+import type { ConfiguredTopology } from "../../src/cluster/configured-topology.ts";
 import { CoordinatorError } from "../../src/coordination/coordinator.ts";
 import { NodeError } from "../../src/nodes/storage-node.ts";
 import type { LogFields, Logger } from "../../src/observability/logger.ts";
@@ -13,7 +13,7 @@ import { LeadershipLostError } from "../../src/replication/leadership.ts";
 import { BlobUnavailableError } from "../../src/replication/read/blob-reader.ts";
 import { RecordTakenError } from "../../src/replication/scrub/local-record.ts";
 import { SlotContentionError } from "../../src/replication/slot-ledger.ts";
-import { domainOf, standbyDomain } from "../unit/placement/topologies.ts";
+import { configuredNode, domainOf, standbyDomain } from "../unit/placement/topologies.ts";
 import type { CaseConfig } from "./plan.ts";
 
 const VIRTUAL_NODES = 16;
@@ -40,22 +40,9 @@ export function topologyOf(
       ...Array.from({ length: domains }, (_, d) => domainOf(`d${d}`, { replicaCount, minNodes })),
       standbyDomain,
     ],
-    nodes: nodes.map(nodeOfMachine),
+    nodes: nodes.map(configuredNode),
     virtualNodesPerNode: VIRTUAL_NODES,
     replication: { factor, quorum, domainChoice: "hash", degradedWrite: degraded },
-  };
-}
-
-/** A machine as an operator tells a gateway of it. */
-export function nodeOfMachine({ name, domain }: { readonly name: string; readonly domain: string }): ConfiguredNode {
-  return {
-    name,
-    domain,
-    weight: 100,
-    acceptsWrites: true,
-    physicalStorageId: name,
-    host: `host of ${name}`,
-    diskType: "unknown",
   };
 }
 

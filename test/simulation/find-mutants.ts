@@ -11,7 +11,8 @@ const TAKES_TIME = process.env["BULKHEAD_TEST_MINUTES"] !== undefined;
 /** Tests of every `of`th mutant, beginning with number `part`; with BULKHEAD_TEST_MINUTES of those that take long, else of the others. */
 export function findMutants(part: number, of: number): void {
   for (const [number, { name, what, operationsMax, mutation, seed = 1 }] of MUTANTS.entries()) {
-    if (number % of !== part || operationsMax > SOON_OPERATIONS !== TAKES_TIME) continue;
+    const takesTime = operationsMax > SOON_OPERATIONS;
+    if (number % of !== part || takesTime !== TAKES_TIME) continue;
     test(`${name} is found within ${operationsMax} operations: ${what}`, async (t) => {
       const { operations, failed } = await runCases({ seed, operations: operationsMax, mutation });
       assert.notEqual(failed, undefined, `${operations} operations and nothing noticed`);

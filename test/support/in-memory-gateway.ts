@@ -17,7 +17,7 @@ import { carryOutPendingDeletes } from "../../src/replication/reclaim/pending-de
 import type { WriteLimits } from "../../src/replication/write/blob-write-types.ts";
 import { type Id, idSource } from "../../src/shared/ids.ts";
 import { type Random, seededRandom } from "../../src/shared/random.ts";
-import { domainOf, policyOf, quickHasher, standbyDomain } from "../unit/placement/topologies.ts";
+import { configuredNode, domainOf, policyOf, quickHasher, standbyDomain } from "../unit/placement/topologies.ts";
 import { ControlledNode } from "./controlled-node.ts";
 import { type GatewayProcess, GRACE_MS, startProcess, type WriteOutcome } from "./gateway-process.ts";
 import { HookedKv } from "./hooked-kv.ts";
@@ -286,15 +286,7 @@ function configuredTopology(options: GatewayOptions): ConfiguredTopology {
   const named = active.flatMap(({ name }) => nodeNames(name, nodesPerDomain));
   return {
     domains: [...active, standbyDomain],
-    nodes: [...named, ...nodeNames("standby", standbyNodes)].map(({ name, domain }) => ({
-      name,
-      domain,
-      weight: 100,
-      acceptsWrites: true,
-      physicalStorageId: name,
-      host: `host of ${name}`,
-      diskType: "unknown",
-    })),
+    nodes: [...named, ...nodeNames("standby", standbyNodes)].map(configuredNode),
     virtualNodesPerNode: 16,
     replication: policyOf(policy?.factor ?? domainCount, policy),
   };

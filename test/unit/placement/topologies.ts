@@ -1,5 +1,6 @@
 /** Topologies for the placement tests, and arbitrary ones for their properties. */
 import fc from "fast-check";
+import type { ConfiguredNode } from "../../../src/cluster/configured-topology.ts";
 import type { Hasher } from "../../../src/placement/hasher.ts";
 import type { ReplicationPolicy, Topology, TopologyDomain, TopologyNode } from "../../../src/placement/topology.ts";
 
@@ -24,21 +25,22 @@ export const standbyDomain: TopologyDomain = domainOf("standby", {
   acceptsWrites: false,
 });
 
-/** A node on a host and a storage of its own. */
-export function nodeOf(uuid: string, domain: string, overrides: Partial<TopologyNode> = {}): TopologyNode {
+/** A node as a configuration names it, on a host and a storage of its own. */
+export function configuredNode({ name, domain }: { readonly name: string; readonly domain: string }): ConfiguredNode {
   return {
-    uuid,
-    name: uuid,
+    name,
     domain,
-    homeDomain: domain,
     weight: 100,
     acceptsWrites: true,
-    writeGeneration: 0,
-    physicalStorageId: uuid,
-    host: `host of ${uuid}`,
+    physicalStorageId: name,
+    host: `host of ${name}`,
     diskType: "unknown",
-    ...overrides,
   };
+}
+
+/** The same in a topology. */
+export function nodeOf(uuid: string, domain: string, overrides: Partial<TopologyNode> = {}): TopologyNode {
+  return { ...configuredNode({ name: uuid, domain }), uuid, homeDomain: domain, writeGeneration: 0, ...overrides };
 }
 
 export function topologyOf(

@@ -164,11 +164,8 @@ test("a copy is not moved to a node that came to hold a surplus copy of its blob
 });
 
 test("a slot that wants repair takes the surplus copy of its domain", async () => {
-  const box = await openWithNewNode();
+  const { box, key } = await openWithSurplus();
   const { gateway } = box;
-  await using jobs = openJobs(gateway, { cleanupSource: false });
-  await jobs.run({ kind: "REBALANCE_TO_NEW", subject: { node: "d0-1" } });
-  const key = await keyWithSurplus(gateway);
   await changeSlot(gateway, key, 0, (slot) => ({ ...slot, state: "corrupt" }));
   await gateway.repair();
   assert.deepEqual(await slotsOf(gateway, key), ["ok d0 d0-0", (await slotsOf(gateway, key))[1]]);
@@ -176,11 +173,8 @@ test("a slot that wants repair takes the surplus copy of its domain", async () =
 });
 
 test("a slot that wants repair gets a copy in the place of a bad surplus one, where no other node is left (seed 1)", async () => {
-  const box = await openWithNewNode();
+  const { box, key } = await openWithSurplus();
   const { gateway } = box;
-  await using jobs = openJobs(gateway, { cleanupSource: false });
-  await jobs.run({ kind: "REBALANCE_TO_NEW", subject: { node: "d0-1" } });
-  const key = await keyWithSurplus(gateway);
   await rot(gateway, key, 2);
   await changeSlot(gateway, key, 0, (slot) => ({ ...slot, state: "corrupt" }));
   closeNode(gateway, "d0-1");
@@ -193,11 +187,8 @@ test("a slot that wants repair gets a copy in the place of a bad surplus one, wh
 });
 
 test("a surplus copy that turns out bad is dropped, and not made anew", async () => {
-  const box = await openWithNewNode();
+  const { box, key } = await openWithSurplus();
   const { gateway } = box;
-  await using jobs = openJobs(gateway, { cleanupSource: false });
-  await jobs.run({ kind: "REBALANCE_TO_NEW", subject: { node: "d0-1" } });
-  const key = await keyWithSurplus(gateway);
   await rot(gateway, key, 2);
   const { blob } = await blobOf(gateway, key);
   const location = blob.slots[2]?.location ?? assert.fail();
@@ -207,8 +198,12 @@ test("a surplus copy that turns out bad is dropped, and not made anew", async ()
   assert.equal((await slotsOf(gateway, key)).length, 2);
 });
 
-async function keyWithSurplus(gateway: InMemoryGateway): Promise<string> {
-  for (const key of KEYS) if ((await slotsOf(gateway, key)).length === 3) return key;
+/** An object whose slot in d0 moved to d0-1, and whose surplus copy stayed on d0-0. */
+async function openWithSurplus(): Promise<{ box: Box; key: string }> {
+  const box = await openWithNewNode();
+  await using jobs = openJobs(box.gateway, { cleanupSource: false });
+  await jobs.run({ kind: "REBALANCE_TO_NEW", subject: { node: "d0-1" } });
+  for (const key of KEYS) if ((await slotsOf(box.gateway, key)).length === 3) return { box, key };
   return assert.fail("no object has a surplus copy");
 }
 
@@ -300,11 +295,9 @@ test("slots of a drained domain whose copies are elsewhere, or nowhere, go with 
 });
 
 test("a surplus copy stays on a node that is drained while the copy that is wanted cannot be read", async () => {
-  const box = await openWithNewNode();
+  const { box, key } = await openWithSurplus();
   const { gateway } = box;
   await using jobs = openJobs(gateway, { cleanupSource: false, meanwhile: () => gateway.sweep() });
-  await jobs.run({ kind: "REBALANCE_TO_NEW", subject: { node: "d0-1" } });
-  const key = await keyWithSurplus(gateway);
   gateway.nodeDown("d0-1");
   const { state } = await jobs.run({ kind: "DRAIN", subject: { node: "d0-0" } });
   assert.equal(state, "done-with-failures");
